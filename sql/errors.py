@@ -1,0 +1,65 @@
+"""The one exception tree of floorpulse: each error says what to do next."""
+
+from __future__ import annotations
+
+import inspect
+
+
+class FloorpulseError(Exception):
+    """Something went wrong. Run `floorpulse doctor` to find out what."""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or inspect.cleandoc(type(self).__doc__ or "")
+        super().__init__(self.message)
+
+
+class BadSetting(FloorpulseError):
+    """A setting has a value that floorpulse cannot use. See `floorpulse --help`."""
+
+
+class ServerError(FloorpulseError):
+    """The local PostgreSQL server cannot run. Its log says why: see `db status`."""
+
+
+class DsnError(FloorpulseError):
+    """The database cannot be reached. Check FLOORPULSE_DSN."""
+
+
+class ServerTooOld(FloorpulseError):
+    """The server is older than PostgreSQL 16. Upgrade it or name another one."""
+
+
+class ForeignDatabase(FloorpulseError):
+    """The database belongs to another program. Name an empty one in FLOORPULSE_DSN."""
+
+
+class MissingPrivilege(FloorpulseError):
+    """The database role may not do this. Connect as the owner of the database."""
+
+
+class MigrationError(FloorpulseError):
+    """The schema cannot be migrated. Run `floorpulse db status` to see why."""
+
+
+class NotMigrated(MigrationError):
+    """The database has no floorpulse schema yet. Run `floorpulse db migrate`."""
+
+
+class UnknownSite(FloorpulseError):
+    """No such site. `floorpulse site list` shows the sites there are."""
+
+
+class UnknownShift(FloorpulseError):
+    """No such shift. `floorpulse shift list` shows the shifts there are."""
+
+
+class OverlappingShift(FloorpulseError):
+    """Two shifts of one site overlap. Change the start or the length of one."""
+
+
+class InputError(FloorpulseError):
+    """The input cannot be read. Nothing of the unreadable part was stored."""
+
+
+class RefreshError(FloorpulseError):
+    """A refresh failed. Run `floorpulse refresh` again; it continues where it ended."""
