@@ -248,8 +248,8 @@ class Truth:
     def _cut(self, worker: str, stretch: Event, begins: bool) -> Iterator[Piece]:
         start, end = stretch.time, stretch.time + (stretch.duration_us or 0)
         for part in self.slices[self._slice_at(start) :]:
-            # a state of no length yet (it began at now) is still an event of its hour
-            if part.start < end or (begins and part.start <= start == end):
+            # a state that begins at now has no length yet and so no piece
+            if max(start, part.start) < end:
                 yield Piece(
                     worker,
                     stretch.workstation,

@@ -1,0 +1,115 @@
+"""What every room of tests shares: a server per engine, a database per test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sql.connect import connect
+from tests.support.cases import SHARED, cases_in
+from tests.support.servers import (
+    Databases,
+    Engine,
+    engines_found,
+    timescaledb_folder,
+)
+
+ENGINES = ("plain", "community", "apache")
+TIMESCALEDB = timescaledb_folder()
+FOUND = engines_found()
+SERVERS = "FLOORPULSE_TEST_SERVERS"
+KEPT = {SERVERS, "FLOORPULSE_EXAMPLES", "FLOORPULSE_SHARED_CASES"}
+
+
+def missing() -> list[str]:
+    """What this run does not cover, one sentence each."""
+    absent = [name for name in ENGINES if name not in FOUND]
+    said = []
+    if absent:
+        said.append(
+            f"ENGINES NOT FOUND, NOT TESTED: {', '.join(absent)} "
+            f"(no TimescaleDB build in {TIMESCALEDB})"
+        )
+    if not cases_in(SHARED):
+        said.append(f"SHARED CASES NOT FOUND, NOT TESTED: {SHARED}")
+    return said
+
+
+def pytest_report_header() -> list[str]:
+    return [f"floorpulse engines: {', '.join(FOUND)}", *missing()]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for sentence in missing():
+        terminalreporter.write_line(sentence, yellow=True, bold=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nobody's own settings reach a test; all workers share one folder of servers."""
+    for name in [n for n in os.environ if n.startswith("FLOORPULSE_")]:
+        if name not in KEPT:
+            del os.environ[name]
+    if not hasattr(config, "workerinput"):
+        os.environ[SERVERS] = tempfile.mkdtemp(prefix="floorpulse-tests-")
+    # No test may start a server in a home of its own by accident.
+    os.environ["FLOORPULSE_HOME"] = str(Path(os.environ[SERVERS]) / "home")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The run that made the servers' folder ends them, once all workers have gone."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(os.environ.pop(SERVERS))
+    for engine in FOUND.values():
+        if (folder / engine.name).exists():
+            engine.server(folder).stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", params=[FOUND[n] for n in FOUND], ids=lambda e: e.name)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each in turn. One only: parametrize("engine", ["plain"], indirect=True)."""
+    wanted: Engine | str = request.param
+    if isinstance(wanted, Engine):
+        return wanted
+    if wanted not in FOUND:
+        pytest.skip(f"ENGINE NOT FOUND: {wanted}")
+    return FOUND[wanted]
+
+
+@pytest.fixture(scope="session")
+def databases(engine: Engine) -> Databases:
+    """The server of an engine."""
+    return Databases(engine, Path(os.environ[SERVERS]))
+
+
+@pytest.fixture
+def dsn(databases: Databases) -> Iterator[str]:
+    """A migrated database of this test's own."""
+    yield from lent(databases, migrated=True)
+
+
+@pytest.fixture
+def fresh_dsn(databases: Databases) -> Iterator[str]:
+    """An empty database of this test's own."""
+    yield from lent(databases, migrated=False)
+
+
+def lent(databases: Databases, *, migrated: bool) -> Iterator[str]:
+    """A database for as long as a test runs."""
+    dsn = databases.create(migrated=migrated)
+    yield dsn
+    databases.drop(dsn)
+
+
+@pytest.fixture
+def conn(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection of the product's own to `dsn`, autocommit."""
+    with connect(dsn) as connection:
+        yield connection
