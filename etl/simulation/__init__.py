@@ -1,0 +1,1 @@
+"""The simulated plant: people, benches, cameras, and what goes wrong with them."""
