@@ -1,5 +1,9 @@
-"""The one exception tree of floorpulse: each error says what to do next."""
+"""The one exception tree of floorpulse: each error says what to do next.
 
+The names say what is wrong, not that something is: `OverlappingShift`.
+"""
+
+# ruff: noqa: N818
 from __future__ import annotations
 
 import inspect
