@@ -249,7 +249,7 @@ def _slices(
 def _containing(
     times: Micros, lows: Micros, highs: Micros
 ) -> tuple[Micros, NDArray[np.bool_]]:
-    """Per time the index of the range [low, high) before it, and whether it is in it."""
+    """Per time the index of the range [low, high) before it, and if it is in it."""
     if not len(lows):
         return np.zeros(len(times), dtype=np.int64), np.zeros(len(times), dtype=bool)
     at = np.searchsorted(lows, times, side="right") - 1

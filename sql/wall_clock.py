@@ -63,7 +63,8 @@ class WallClock:
         occurrence, for a skipped one the instant of the change.
         """
         span = np.searchsorted(self._shown, walls, side="right")
-        return np.maximum(walls - self.offsets[span], self.changes[span])
+        found: Micros = np.maximum(walls - self.offsets[span], self.changes[span])
+        return found
 
     def date_changes(self, start: int, end: int) -> Micros:
         """Instants in [start, end) at which the local date becomes another."""
