@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-
 from sql.connect import connect
+
 from tests.support.cases import SHARED, cases_in
 from tests.support.servers import (
     Databases,
@@ -24,7 +24,12 @@ ENGINES = ("plain", "community", "apache")
 TIMESCALEDB = timescaledb_folder()
 FOUND = engines_found()
 SERVERS = "FLOORPULSE_TEST_SERVERS"
-KEPT = {SERVERS, "FLOORPULSE_EXAMPLES", "FLOORPULSE_SHARED_CASES"}
+KEPT = {
+    SERVERS,
+    "FLOORPULSE_EXAMPLES",
+    "FLOORPULSE_SHARED_CASES",
+    "FLOORPULSE_SERVER_USER",
+}
 
 
 def missing() -> list[str]:
@@ -56,7 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if name not in KEPT:
             del os.environ[name]
     if not hasattr(config, "workerinput"):
-        os.environ[SERVERS] = tempfile.mkdtemp(prefix="floorpulse-tests-")
+        folder = Path(tempfile.mkdtemp(prefix="floorpulse-tests-"))
+        folder.chmod(0o711)  # as root, the servers run as another account
+        os.environ[SERVERS] = str(folder)
     # No test may start a server in a home of its own by accident.
     os.environ["FLOORPULSE_HOME"] = str(Path(os.environ[SERVERS]) / "home")
 
@@ -68,7 +75,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = Path(os.environ.pop(SERVERS))
     for engine in FOUND.values():
         if (folder / engine.name).exists():
-            engine.server(folder).stop()
+            engine.server(folder).remove()
     shutil.rmtree(folder)
 
 

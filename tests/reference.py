@@ -174,7 +174,8 @@ class Where:
             return False
         if self.hours:
             return self.hours[0] <= at < self.hours[1]
-        return bool(self.dates) and self.dates[0] <= day < self.dates[1]
+        assert self.dates
+        return self.dates[0] <= day < self.dates[1]
 
 
 class Truth:
@@ -288,7 +289,8 @@ class Truth:
     def worker_hourly(self) -> dict[Bucket, Sums]:
         """Keyed by worker, workstation, UTC hour, production date, shift."""
         sums: dict[Bucket, Sums] = defaultdict(Sums)
-        for row in [*self.pieces, *self.counts]:
+        both: list[Piece | Count] = [*self.pieces, *self.counts]
+        for row in both:
             place = row.place
             key = (row.worker, row.workstation, row.hour, place.production_date)
             total = sums[(*key, place.shift)]
@@ -372,7 +374,7 @@ class Truth:
 
 def factory_metrics(sites: list[Truth], where: Where) -> Row:
     """One row over all workers of all sites, each site with its own now."""
-    totals = []
+    totals: list[Sums] = []
     for site in sites:
         by_worker = dict.fromkeys(site.workers, Sums())
         for key, part in site._buckets(where):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import conninfo, sql
@@ -20,18 +21,11 @@ from psycopg import conninfo, sql
 from sql.embedded import EmbeddedServer
 from sql.migrate import migrate
 
+EMPTY = "floorpulse"
 TEMPLATE = "floorpulse_template"
-# fsync off: a test's server need not survive a power cut.
-QUICK = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "max_connections": "60",
-    "shared_buffers": "64MB",
-    "max_wal_size": "2GB",
-}
-# Its background workers keep a connection open; CREATE DATABASE .. TEMPLATE wants none.
-QUICK_TIMESCALEDB = {
+SETTINGS = {"max_connections": "60", "shared_buffers": "64MB", "max_wal_size": "2GB"}
+# Background workers keep a connection open; CREATE DATABASE .. TEMPLATE wants none.
+TIMESCALEDB_SETTINGS = {
     "timescaledb.max_background_workers": "0",
     "timescaledb.telemetry_level": "off",
 }
@@ -46,11 +40,14 @@ class Engine:
     license: str = "timescale"
 
     def server(self, folder: Path) -> EmbeddedServer:
+        """Its server below this folder, fast and not durable."""
         return EmbeddedServer(
-            home=folder / self.name,
-            timescaledb=self.timescaledb,
+            folder / self.name,
+            timescaledb=self.timescaledb or "none",
             license=self.license,
-            extra_settings=QUICK | (QUICK_TIMESCALEDB if self.timescaledb else {}),
+            extra_settings=SETTINGS
+            | (TIMESCALEDB_SETTINGS if self.timescaledb else {}),
+            durable=False,
         )
 
 
@@ -86,22 +83,17 @@ class Databases:
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine = engine
         with held(folder / f"{engine.name}.lock"):
-            self.admin = engine.server(folder).start()
+            self._own = engine.server(folder).start()
             marker = folder / f"{engine.name}.migrated"
             if not marker.exists():
-                self._run("create database {}", TEMPLATE)
+                self._copy(EMPTY, TEMPLATE)
                 migrate(self._dsn(TEMPLATE))
                 marker.touch()
 
     def create(self, *, migrated: bool) -> str:
         """A database of a test's own: a copy of the template, or empty."""
         name = f"t_{uuid.uuid4().hex[:12]}"
-        if migrated:
-            self._run(
-                "create database {} template {} strategy file_copy", name, TEMPLATE
-            )
-        else:
-            self._run("create database {}", name)
+        self._copy(TEMPLATE if migrated else EMPTY, name)
         return self._dsn(name)
 
     def drop(self, dsn: str) -> None:
@@ -109,23 +101,18 @@ class Databases:
         name = str(conninfo.conninfo_to_dict(dsn)["dbname"])
         self._run("drop database {} with (force)", name)
 
+    def _copy(self, template: str, name: str) -> None:
+        self._run("create database {} template {} strategy file_copy", name, template)
+
     def _run(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self.admin, autocommit=True) as conn:
+        with psycopg.connect(self._dsn("template1"), autocommit=True) as conn:
             conn.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def _dsn(self, name: str) -> str:
-        return with_database(self.admin, name)
+        return with_database(self._own, name)
 
 
 def with_database(dsn: str, name: str) -> str:
     """The same server's URI for another database."""
-    parts = conninfo.conninfo_to_dict(dsn)
-    return to_uri(parts | {"dbname": name})
-
-
-def to_uri(parts: dict[str, str | int | None]) -> str:
-    """A libpq URI: every part as a parameter, so that no escaping rule is missed."""
-    from urllib.parse import quote, urlencode
-
-    dbname = quote(str(parts.pop("dbname")), safe="")
-    return f"postgresql:///{dbname}?{urlencode(parts, quote_via=quote)}"
+    parts = conninfo.conninfo_to_dict(dsn) | {"dbname": name}
+    return f"postgresql://?{urlencode(parts, quote_via=quote)}"

@@ -16,11 +16,14 @@ from tests.reference import Row, admit
 from tests.support.cases import Case
 from tests.support.wallclock import SECOND, moment
 
-WORKER = (
-    "working_s idle_s absent_s units units_working utilization "
-    "observed_utilization units_per_hour"
-).split()
-WORKSTATION = "occupied_s operating_s units scheduled_s utilization throughput".split()
+WORKER = [
+    *("working_s", "idle_s", "absent_s", "units", "units_working"),
+    *("utilization", "observed_utilization", "units_per_hour"),
+]
+WORKSTATION = [
+    *("occupied_s", "operating_s", "units", "scheduled_s"),
+    *("utilization", "throughput"),
+]
 
 
 def expectation(case: Case) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tests.reference import admit
 from tests.support.cases import SHARED, Case, all_cases, cases_in, instant
 from tests.support.wallclock import SECOND
 
-IDS = {"ids": lambda case: case.name}
+each_case = pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.name)
 
 
 def agree(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
@@ -29,7 +29,7 @@ def test_the_shared_cases_are_there() -> None:
         pytest.skip(f"SHARED CASES NOT FOUND in {SHARED}: only our own cases run")
 
 
-@pytest.mark.parametrize("case", all_cases(), **IDS)
+@each_case
 def test_admission(case: Case) -> None:
     admitted = admit(case.arrivals)
     found = len(admitted.events), admitted.duplicates, admitted.conflicts
@@ -37,7 +37,7 @@ def test_admission(case: Case) -> None:
     assert found == (expect["stored"], expect["duplicates"], expect["conflicts"])
 
 
-@pytest.mark.parametrize("case", all_cases(), **IDS)
+@each_case
 def test_worker_hourly(case: Case) -> None:
     rows = case.truth().worker_hourly
     expected = {
@@ -63,7 +63,7 @@ def test_worker_hourly(case: Case) -> None:
     assert set(rows) == set(expected)
 
 
-@pytest.mark.parametrize("case", all_cases(), **IDS)
+@each_case
 def test_metrics(case: Case) -> None:
     truth, where, expect = case.truth(), case.window, case.spec["expect"]
     for level in ("worker_metrics", "workstation_metrics"):
