@@ -1,0 +1,1 @@
+"""The web room: FastAPI carries Dash, the live channel and health."""

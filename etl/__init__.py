@@ -1,0 +1,1 @@
+"""How events get in: shaping, the door, files, and the simulated plant."""

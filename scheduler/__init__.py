@@ -1,0 +1,1 @@
+"""The scheduler room: one process, one leader, one module per job."""

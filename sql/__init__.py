@@ -1,0 +1,1 @@
+"""The database room: schema, routines, views, named queries, and what serves them."""

@@ -1,0 +1,178 @@
+-- Aggregates on TimescaleDB Community: real-time continuous aggregates, daily on hourly.
+-- Same names as rollups.sql.
+
+create materialized view if not exists floor.activity_hourly
+with (timescaledb.continuous, timescaledb.materialized_only = false) as
+select
+    site_key,
+    public.time_bucket('1 hour', time) as hour,
+    worker_key, workstation_key, production_date, shift_key,
+    coalesce(sum(duration_us) filter (where state = 0 and not in_break), 0)::bigint as working_us,
+    coalesce(sum(duration_us) filter (where state = 1 and not in_break), 0)::bigint as idle_us,
+    coalesce(sum(duration_us) filter (where state = 2 and not in_break), 0)::bigint as absent_us,
+    coalesce(sum(duration_us) filter (where in_break), 0)::bigint as break_us,
+    sum(units) as units,
+    sum(units_working) as units_working,
+    sum(begins) as events
+from floor.activity
+group by site_key, public.time_bucket('1 hour', time),
+    worker_key, workstation_key, production_date, shift_key
+with no data;
+
+create materialized view if not exists floor.activity_daily
+with (timescaledb.continuous, timescaledb.materialized_only = false) as
+select
+    site_key,
+    public.time_bucket('1 day', hour) as day,
+    worker_key, workstation_key, production_date, shift_key,
+    sum(working_us)::bigint as working_us,
+    sum(idle_us)::bigint as idle_us,
+    sum(absent_us)::bigint as absent_us,
+    sum(break_us)::bigint as break_us,
+    sum(units)::bigint as units,
+    sum(units_working)::bigint as units_working,
+    sum(events)::bigint as events
+from floor.activity_hourly
+group by site_key, public.time_bucket('1 day', hour),
+    worker_key, workstation_key, production_date, shift_key
+with no data;
+
+create materialized view if not exists floor.presence_hourly
+with (timescaledb.continuous, timescaledb.materialized_only = false) as
+select
+    site_key,
+    public.time_bucket('1 hour', time) as hour,
+    workstation_key, production_date, shift_key,
+    floor.covered_us(range_agg(tstzrange(time, ends_at))) as occupied_us,
+    coalesce(floor.covered_us(range_agg(tstzrange(time, ends_at)) filter (where state = 0)), 0) as operating_us
+from floor.activity
+where state < 2 and not in_break
+group by site_key, public.time_bucket('1 hour', time),
+    workstation_key, production_date, shift_key
+with no data;
+
+create materialized view if not exists floor.presence_daily
+with (timescaledb.continuous, timescaledb.materialized_only = false) as
+select
+    site_key,
+    public.time_bucket('1 day', hour) as day,
+    workstation_key, production_date, shift_key,
+    sum(occupied_us)::bigint as occupied_us,
+    sum(operating_us)::bigint as operating_us
+from floor.presence_hourly
+group by site_key, public.time_bucket('1 day', hour),
+    workstation_key, production_date, shift_key
+with no data;
+
+create or replace function floor.watermark(p_aggregate text)
+returns timestamptz
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+-- Below it an aggregate answers from what is materialized, from it on from the source.
+begin
+    return coalesce(
+        (select _timescaledb_functions.to_timestamp(
+                    _timescaledb_functions.cagg_watermark(c.mat_hypertable_id))
+         from _timescaledb_catalog.continuous_agg c
+         where c.user_view_schema = 'floor' and c.user_view_name = p_aggregate),
+        '-infinity');
+end
+$$;
+
+create or replace function floor.refresh_calls(p_hours timestamptz[], p_now timestamptz)
+returns table (statement text)
+language sql stable
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+as $$
+-- CALLs that materialize these hours, hourly aggregates before daily ones. Hours and days
+-- still open at p_now stay with real-time aggregation, unless the watermark is past them
+-- already: below it a change is invisible until refreshed. Ranges at most 3 hours apart
+-- (3 days for the daily ones) are one call: a call costs 16 to 26 ms, an untouched hour
+-- nothing.
+    with aggregates (place, aggregate, step) as (
+        values (1, 'activity_hourly', interval '1 hour'), (2, 'presence_hourly', interval '1 hour'),
+               (3, 'activity_daily', interval '1 day'), (4, 'presence_daily', interval '1 day')
+    ),
+    buckets as (
+        select distinct g.place, g.aggregate, g.step,
+            date_bin(g.step, h.hour, '2000-01-01 00:00:00+00') as starts_at
+        from aggregates g
+        cross join unnest(p_hours) as h (hour)
+        where date_bin(g.step, h.hour, '2000-01-01 00:00:00+00') + g.step <= p_now
+           or date_bin(g.step, h.hour, '2000-01-01 00:00:00+00') < floor.watermark(g.aggregate)
+    ),
+    marked as (
+        select b.*,
+            b.starts_at - lag(b.starts_at) over (partition by b.aggregate order by b.starts_at)
+                > 4 * b.step as is_new
+        from buckets b
+    ),
+    numbered as (
+        select m.*, count(*) filter (where m.is_new)
+                        over (partition by m.aggregate order by m.starts_at) as stretch
+        from marked m
+    )
+    select format('call public.refresh_continuous_aggregate(''floor.%I'', %L, %L)',
+                  n.aggregate, min(n.starts_at), max(n.starts_at) + max(n.step))
+    from numbered n
+    group by n.place, n.aggregate, n.stretch
+    order by n.place, n.stretch
+$$;
+
+create or replace function floor.aggregation_steps(p_site_key integer, p_now timestamptz)
+returns table (statement text)
+language plpgsql
+set search_path = floor, pg_temp
+as $$
+-- The top-level statements that bring the aggregates of a site up to date, in order
+-- (refresh_continuous_aggregate runs in no routine that has a SET and in no transaction).
+declare
+    last_key bigint := (select max(t.touched_key) from floor.touched t where t.site_key = p_site_key);
+begin
+    if last_key is null then
+        return;
+    end if;
+    return query
+    select c.statement
+    from floor.refresh_calls(
+        array(select distinct t.hour from floor.touched t where t.site_key = p_site_key), p_now) c;
+    return query
+    select format('delete from floor.touched where site_key = %s and touched_key <= %s',
+                  p_site_key, last_key);
+end
+$$;
+
+create or replace function floor.live_aggregation(p_site_key integer, p_now timestamptz)
+returns boolean
+language plpgsql
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+as $$
+-- Forgets, within the cut's own transaction, the touched hours that real-time aggregation
+-- shows anyway. Returns whether nothing is left to aggregate.
+declare
+    live_from timestamptz := greatest(
+        floor.watermark('activity_hourly'), floor.watermark('presence_hourly'),
+        floor.watermark('activity_daily'), floor.watermark('presence_daily'),
+        floor.hour_of(p_now));
+begin
+    delete from floor.touched t where t.site_key = p_site_key and t.hour >= live_from;
+    return not exists (select from floor.touched t where t.site_key = p_site_key);
+end
+$$;
+
+create or replace function floor.materialization_steps(p_now timestamptz)
+returns table (statement text)
+language sql stable
+set search_path = floor, pg_temp
+as $$
+-- CALLs that materialize hours and days which have closed since the watermark.
+    select c.statement
+    from floor.refresh_calls(
+        array(select generate_series(
+            greatest(floor.watermark('activity_daily'), p_now - interval '7 days'),
+            p_now, interval '1 hour')), p_now) c
+    where exists (select from floor.installation)
+$$;

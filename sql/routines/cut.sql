@@ -1,0 +1,324 @@
+-- Events into activity: the one place where rows become time (metrics.md, From events to
+-- activity). All intervals are half-open.
+
+create or replace function floor.cut_bounds(
+    p_site_key integer, p_now timestamptz,
+    p_workers integer[], p_from timestamptz[], p_to timestamptz[])
+returns table (worker_key integer, p timestamptz, n timestamptz)
+language plpgsql stable
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan
+as $$
+-- Per touched range: p, the last gated state before it, and n, the first after it; ranges
+-- that meet are one. Where the range lies past the worker's last cut state, that state is p
+-- and there is no n: no probe. (An earlier p is always safe, as long as it is a state.)
+begin
+    return query
+    with ranges as (
+        select r.worker_key, r.from_time, r.to_time, w.state_at as last_state_at
+        from unnest(p_workers, p_from, p_to) as r (worker_key, from_time, to_time)
+        left join floor.worker_states w
+          on w.site_key = p_site_key and w.worker_key = r.worker_key
+    ),
+    live as (
+        select r.worker_key, r.last_state_at as p, timestamptz 'infinity' as n
+        from ranges r
+        where r.from_time > r.last_state_at
+    ),
+    late as materialized (
+        select r.worker_key, r.from_time, r.to_time
+        from ranges r
+        where r.from_time > r.last_state_at is not true
+    ),
+    probed as (
+        select
+            l.worker_key,
+            coalesce(before.time, l.from_time) as p,
+            coalesce(after.time, 'infinity') as n
+        from late l
+        left join lateral (
+            select e.time
+            from floor.events e
+            where e.site_key = p_site_key and e.worker_key = l.worker_key
+              and e.time < l.from_time and e.event_type < 3
+              and e.confidence >= (
+                  select s.min_confidence from floor.settings_spans s
+                  where s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to)
+            order by e.time desc
+            limit 1
+        ) before on true
+        left join lateral (
+            select e.time
+            from floor.events e
+            where e.site_key = p_site_key and e.worker_key = l.worker_key
+              and e.time > l.to_time and e.time <= p_now and e.event_type < 3
+              and e.confidence >= (
+                  select s.min_confidence from floor.settings_spans s
+                  where s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to)
+            order by e.time
+            limit 1
+        ) after on true
+    ),
+    both_kinds as (
+        select * from live
+        union all
+        select * from probed
+    )
+    select m.worker_key, lower(m.span), upper(m.span)
+    from (
+        select b.worker_key, unnest(range_agg(tstzrange(b.p, b.n))) as span
+        from both_kinds b
+        group by b.worker_key
+    ) m;
+end
+$$;
+
+create or replace function floor.cut_activity(
+    p_site_key integer, p_now timestamptz,
+    p_workers integer[], p_from timestamptz[], p_to timestamptz[])
+returns bigint
+language plpgsql
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan
+as $$
+-- Cuts the touched ranges (bounds included) of these workers again and returns the number
+-- of rows written. Range by range: rows of states in [p, n) go, and come again from events.
+declare
+    workers integer[];
+    ps timestamptz[];
+    ns timestamptz[];
+    first_p timestamptz;
+    last_n timestamptz;
+    written bigint;
+begin
+    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), min(b.p), max(b.n)
+    into workers, ps, ns, first_p, last_n
+    from floor.cut_bounds(p_site_key, p_now, p_workers, p_from, p_to) b;
+    if workers is null then
+        return 0;
+    end if;
+
+    -- A piece lies after its state by its hold and a gap at the most: under three days.
+    -- That is not the state rule itself, only what lets the planner leave chunks out.
+    with gone as (
+        delete from floor.activity a
+        using unnest(workers, ps, ns) as b (worker_key, p, n)
+        where a.site_key = p_site_key and a.worker_key = b.worker_key
+          and a.time >= b.p and a.time < b.n + interval '3 days'
+          and a.state_at >= b.p and a.state_at < b.n
+          and a.time >= first_p and a.time < last_n + interval '3 days'
+        returning a.time, a.worker_key, a.workstation_key
+    )
+    insert into floor.touched (site_key, hour, worker_key, workstation_key)
+    select distinct p_site_key, floor.hour_of(g.time), g.worker_key, g.workstation_key
+    from gone g;
+
+    with written_rows as (
+        insert into floor.activity
+            (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
+             shift_key, production_date, units, units_working, state, begins, in_break)
+        select p_site_key, c.*
+        from floor.cut_rows(p_site_key, p_now, workers, ps, ns, first_p, last_n) c
+        returning time, worker_key, workstation_key
+    ),
+    touched_rows as (
+        insert into floor.touched (site_key, hour, worker_key, workstation_key)
+        select distinct p_site_key, floor.hour_of(w.time), w.worker_key, w.workstation_key
+        from written_rows w
+    )
+    select count(*) into written from written_rows;
+
+    perform floor.note_worker_states(p_site_key, p_now, workers, ps, ns);
+    return written;
+end
+$$;
+
+create or replace function floor.cut_rows(
+    p_site_key integer, p_now timestamptz,
+    p_workers integer[], p_ps timestamptz[], p_ns timestamptz[],
+    p_first timestamptz, p_last timestamptz)
+returns table (
+    worker_key integer, starts_at timestamptz, ends_at timestamptz, state_at timestamptz,
+    duration_us bigint, workstation_key integer, shift_key integer, production_date date,
+    units integer, units_working integer, state smallint, begins smallint, in_break boolean)
+language plpgsql stable
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+    return query
+    with gated as (
+        select
+            b.worker_key, b.n, e.workstation_key, e.time, e.event_type, e.count,
+            e.time + coalesce(e.duration_s, s.max_state_s) * interval '1 second' as hold_ends_at,
+            s.gap_state = 'idle' as fills_gap,
+            w.workstation_id collate "C" as workstation_id
+        from unnest(p_workers, p_ps, p_ns) as b (worker_key, p, n)
+        join floor.events e
+          on e.site_key = p_site_key and e.worker_key = b.worker_key
+         and e.time >= b.p and e.time < b.n
+        join floor.workstations w on w.workstation_key = e.workstation_key
+        join floor.settings_spans s
+          on s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to
+        where e.time >= p_first and e.time < p_last and e.time <= p_now
+          and e.confidence >= s.min_confidence
+    ),
+    -- A count belongs to the last state not later than it: both carry that state's number.
+    -- Counts sort after the states of their instant.
+    ordered as materialized (
+        select g.*,
+            count(*) filter (where g.event_type < 3) over (
+                partition by g.worker_key
+                order by g.time, g.event_type, g.workstation_id
+                rows unbounded preceding) as state_number
+        from gated g
+    ),
+    followed as (
+        select o.*,
+            least(o.n, lead(o.time) over (
+                partition by o.worker_key
+                order by o.time, o.event_type, o.workstation_id)) as next_at
+        from ordered o
+        where o.event_type < 3
+    ),
+    -- Of several states at one instant the last holds: the others end as they begin.
+    holding as (
+        select f.*, least(f.next_at, f.hold_ends_at, p_now) as state_ends_at
+        from followed f
+        where f.next_at > f.time
+    ),
+    gaps as (
+        select h.worker_key, h.workstation_key, h.hold_ends_at as starts_at,
+            least(h.next_at, sl.shift_ends_at) as ends_at, h.time as state_at
+        from holding h
+        join floor.calendar_slices sl
+          on sl.site_key = p_site_key and sl.hour = floor.hour_of(h.hold_ends_at)
+         and sl.starts_at <= h.hold_ends_at and sl.ends_at > h.hold_ends_at
+        where h.fills_gap and h.hold_ends_at < h.next_at and h.next_at < 'infinity'
+          and sl.shift_ends_at > h.hold_ends_at
+    ),
+    pieces as (
+        select h.worker_key, h.workstation_key, h.time as starts_at, h.state_ends_at as ends_at,
+            h.time as state_at, h.event_type as state, true as is_event
+        from holding h
+        where h.state_ends_at > h.time
+        union all
+        select g.worker_key, g.workstation_key, g.starts_at, g.ends_at, g.state_at, 1::smallint, false
+        from gaps g
+    ),
+    hours as (
+        select p.*, floor.hour_of(p.starts_at) as hour
+        from pieces p
+        union all
+        select p.*, later.hour
+        from pieces p
+        cross join lateral generate_series(
+            floor.hour_of(p.starts_at) + interval '1 hour',
+            p.ends_at - interval '1 microsecond', interval '1 hour') as later (hour)
+        where p.ends_at > floor.hour_of(p.starts_at) + interval '1 hour'
+    ),
+    state_rows as (
+        select
+            h.worker_key,
+            greatest(h.starts_at, sl.starts_at) as starts_at,
+            least(h.ends_at, sl.ends_at) as ends_at,
+            h.state_at, h.workstation_key, sl.shift_key, sl.production_date, h.state,
+            (h.is_event and sl.starts_at <= h.state_at)::int::smallint as begins,
+            sl.in_break
+        from hours h
+        join floor.calendar_slices sl
+          on sl.site_key = p_site_key and sl.hour = h.hour
+         and sl.starts_at < h.ends_at and sl.ends_at > h.starts_at
+    ),
+    -- One state row a number: superseded ones have numbers of their own, no count has them.
+    count_rows as (
+        select
+            c.worker_key, c.time, c.workstation_key, sl.shift_key, sl.production_date,
+            c.count,
+            case when st.event_type = 0 and st.hold_ends_at > c.time then c.count else 0 end
+                as units_working,
+            sl.in_break
+        from ordered c
+        left join ordered st
+          on st.worker_key = c.worker_key and st.state_number = c.state_number
+         and st.event_type < 3
+        join floor.calendar_slices sl
+          on sl.site_key = p_site_key and sl.hour = floor.hour_of(c.time)
+         and sl.starts_at <= c.time and sl.ends_at > c.time
+        where c.event_type = 3
+    )
+    select
+        r.worker_key, r.starts_at, r.ends_at, r.state_at,
+        (extract(epoch from r.ends_at - r.starts_at) * 1000000)::bigint,
+        r.workstation_key, r.shift_key, r.production_date, 0, 0, r.state, r.begins, r.in_break
+    from state_rows r
+    union all
+    select
+        c.worker_key, c.time, c.time, c.time, 0::bigint,
+        c.workstation_key, c.shift_key, c.production_date, c.count, c.units_working,
+        3::smallint, 0::smallint, c.in_break
+    from count_rows c;
+end
+$$;
+
+create or replace function floor.note_worker_states(
+    p_site_key integer, p_now timestamptz,
+    p_workers integer[], p_ps timestamptz[], p_ns timestamptz[])
+returns void
+language plpgsql
+set search_path = floor, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+-- Keeps the last gated state of every worker whose cut reached the open end.
+declare
+    first_p timestamptz := (select min(p) from unnest(p_ps, p_ns) as b (p, n) where n = 'infinity');
+begin
+    if first_p is null then
+        return;
+    end if;
+    with open_ended as (
+        select b.worker_key, b.p
+        from unnest(p_workers, p_ps, p_ns) as b (worker_key, p, n)
+        where b.n = 'infinity'
+    ),
+    last_states as materialized (
+        select o.worker_key, l.*
+        from open_ended o
+        left join lateral (
+            select
+                e.time as state_at,
+                e.time + coalesce(e.duration_s, s.max_state_s) * interval '1 second' as holds_until,
+                e.workstation_key, e.event_type as state, e.confidence
+            from floor.events e
+            join floor.workstations w on w.workstation_key = e.workstation_key
+            join floor.settings_spans s
+              on s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to
+            where e.site_key = p_site_key and e.worker_key = o.worker_key
+              and e.time >= o.p and e.time >= first_p and e.time <= p_now
+              and e.event_type < 3 and e.confidence >= s.min_confidence
+            order by e.time desc, e.event_type desc, w.workstation_id collate "C" desc
+            limit 1
+        ) l on true
+    ),
+    gone as (
+        delete from floor.worker_states w
+        using last_states l
+        where w.site_key = p_site_key and w.worker_key = l.worker_key and l.state_at is null
+    )
+    insert into floor.worker_states as w
+        (site_key, worker_key, state_at, holds_until, workstation_key, state, confidence)
+    select p_site_key, l.worker_key, l.state_at, l.holds_until, l.workstation_key, l.state, l.confidence
+    from last_states l
+    where l.state_at is not null
+    on conflict (site_key, worker_key) do update
+    set state_at = excluded.state_at, holds_until = excluded.holds_until,
+        workstation_key = excluded.workstation_key, state = excluded.state,
+        confidence = excluded.confidence
+    where w.state_at <> excluded.state_at or w.holds_until <> excluded.holds_until
+       or w.workstation_key <> excluded.workstation_key or w.state <> excluded.state
+       or w.confidence <> excluded.confidence;
+end
+$$;
