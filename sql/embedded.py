@@ -131,11 +131,12 @@ class EmbeddedServer:
             processes.end_all(
                 lambda: processes.processes_of(record.data), signal.SIGQUIT
             )
-            (self.home / "server.json").unlink()
             for folder in (record.data, Path(record.socket_folder)):
                 shutil.rmtree(folder)
             if record.data.parent != self.home:
                 shutil.rmtree(record.data.parent)
+            for name in ("server.json", "server.lock", "startup.log"):
+                (self.home / name).unlink(missing_ok=True)
 
     def status(self) -> ServerStatus:
         """Tell how the server is, changing nothing."""

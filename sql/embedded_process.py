@@ -23,7 +23,9 @@ CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 def ping(host: str, port: int) -> Ping:
     """Ask the server there whether it takes connections; needs no password."""
-    info = make_conninfo(host=host, port=port, connect_timeout=3)
+    info = make_conninfo(
+        host=host, port=port, user="postgres", dbname="postgres", connect_timeout=3
+    )
     return Ping(PGconn.ping(info.encode()))
 
 
@@ -168,7 +170,8 @@ PORT_TAKEN = "could not create any TCP/IP sockets"
 def failure_of(log: str, data_folder: Path) -> ServerError:
     """Turn the log of a server that did not start into what to do about it."""
     lines = re.findall(r"(?:FATAL|PANIC|ERROR|LOG|error):\s+(.*)", log)
-    fatal = re.findall(r"(?:FATAL|PANIC|error):\s+(.*)", log)
+    # Not the refusals that clients got while it was starting.
+    fatal = re.findall(r"(?:FATAL|PANIC|error):\s+(?!the database system)(.*)", log)
     reason = fatal[-1] if fatal else (lines or ["it wrote no reason"])[-1]
     if "No space left on device" in log or "Disk quota exceeded" in log:
         return ServerError(
