@@ -1,0 +1,23 @@
+"""Every job of the scheduler, one module each."""
+
+from scheduler.job import Job
+from scheduler.jobs import (
+    calendar,
+    chunks,
+    heartbeat,
+    materialize,
+    prune,
+    refresh,
+    tallies,
+)
+
+REFRESH = refresh.JOB
+JOBS: tuple[Job, ...] = (
+    heartbeat.JOB,
+    chunks.JOB,
+    calendar.JOB,
+    refresh.JOB,
+    materialize.JOB,
+    tallies.JOB,
+    prune.JOB,
+)

@@ -1,0 +1,13 @@
+"""Keeps the ledger of runs short."""
+
+from scheduler.job import Detail, Job, Work
+from sql.queries import load
+
+
+def run(work: Work) -> Detail:
+    """Good runs of frequent jobs go after hours, all others after a month."""
+    row = work.conn.execute(load("scheduler")["prune_runs"]).fetchone()
+    return {"pruned": row[0] if row else 0}
+
+
+JOB = Job("prune", 3_600, run)
