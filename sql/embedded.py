@@ -31,6 +31,7 @@ from sql.embedded_state import (
     make_home,
     new_record,
     read_record,
+    read_text,
     write_if_changed,
     write_record,
 )
@@ -111,8 +112,9 @@ class EmbeddedServer:
             record = read_record(self.home) or new_record(self.home)
             account = accounts.serving_account(record.data)
             self._prepare(record, account)
-            check_build(build, record.timescaledb)
-            self._bring_up(record, account, build)
+            if not life.wait_for_running(record):
+                check_build(build, record.timescaledb)
+                self._launch(record, account, build)
             self._furnish(record, build)
         return record.dsn()
 
@@ -131,8 +133,8 @@ class EmbeddedServer:
             processes.end_all(
                 lambda: processes.processes_of(record.data), signal.SIGQUIT
             )
-            for folder in (record.data, Path(record.socket_folder)):
-                shutil.rmtree(folder)
+            shutil.rmtree(record.data)
+            shutil.rmtree(record.socket_folder, ignore_errors=True)
             if record.data.parent != self.home:
                 shutil.rmtree(record.data.parent)
             for name in ("server.json", "server.lock", "startup.log"):
@@ -151,7 +153,9 @@ class EmbeddedServer:
             log_folder=record.data / "log",
             socket_folder=Path(record.socket_folder),
             port=record.port,
-            account=record.data.owner() if record.data.exists() else None,
+            account=accounts.account_name(record.data.stat().st_uid)
+            if record.data.exists()
+            else None,
             timescaledb=record.timescaledb,
         )
 
@@ -162,7 +166,7 @@ class EmbeddedServer:
             folders.check_nothing_there(record.data)
         record.initialised |= record.data.exists()
         if record.initialised:
-            folders.check_data_folder(record.data, self.home)
+            folders.check_data_folder(record.data, self.home, account)
         record.socket_folder = str(folders.socket_folder(record, account))
         # Before initdb: the passwords must be known whatever happens next.
         write_record(self.home, record)
@@ -183,7 +187,7 @@ class EmbeddedServer:
     def _initialise(self, data: Path, password: str, account: Account) -> None:
         """Run initdb beside the data folder and put the result in its place."""
         for left_over in data.parent.glob(".making.*"):
-            shutil.rmtree(left_over)
+            shutil.rmtree(left_over, ignore_errors=True)
         making = data.parent / f".making.{secrets.token_hex(4)}"
         try:
             making.mkdir(mode=0o700)
@@ -227,7 +231,8 @@ class EmbeddedServer:
             command,
             check=False,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             cwd="/",
             env=processes.CLEAN_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
@@ -236,12 +241,10 @@ class EmbeddedServer:
         if done.returncode != 0:
             raise processes.failure_of(done.stdout + done.stderr, data)
 
-    def _bring_up(
+    def _launch(
         self, record: ServerRecord, account: Account, build: TimescaleBuild | None
     ) -> None:
-        """Return when the server answers: the one that runs, or one started now."""
-        if life.wait_for_running(record):
-            return
+        """Start the server and return when it answers."""
         startup_log = record.data.parent / "startup.log"
         binaries = accounts.reachable_binaries(account)
         command = [str(binaries / "postgres"), "-D", str(record.data)]
@@ -263,7 +266,7 @@ class EmbeddedServer:
         folder = accounts.reachable_extension(account, build.folder) if build else None
         settings = {
             "port": str(record.port),
-            "unix_socket_directories": record.socket_folder,
+            "unix_socket_directories": f'"{record.socket_folder}"',
             "cluster_name": f"floorpulse-{record.id}",
             "dynamic_shared_memory_type": config.shared_memory_kind(),
             **config.base_settings(config.wal_compression(accounts.find_binaries())),
@@ -276,23 +279,25 @@ class EmbeddedServer:
         }
         files = {"floorpulse.conf": config.render(settings)}
         own = self.home / "postgresql.local.conf"
-        files[own.name] = own.read_text() if own.exists() else ""
+        files[own.name] = read_text(own) if own.exists() else ""
         for name, text in files.items():
             write_if_changed(record.data / name, text)
             account.give(record.data / name)
 
     def _furnish(self, record: ServerRecord, build: TimescaleBuild | None) -> None:
         """Have role, database and extension; note what there is."""
-        installed = furnish(record, build)
-        try:
-            check_build(build, installed)
-        except ServerError:
+        found = furnish(record)
+        record.timescaledb = found.timescaledb
+        record.ready = True
+        write_record(self.home, record)
+        if found.timescaledb and not found.loaded:
+            # Somebody else made the extension, unseen until now.
             life.shut_down(record.data)
-            raise
-        finally:
-            record.timescaledb = installed
-            record.ready = True
-            write_record(self.home, record)
+            check_build(build, found.timescaledb)
+            raise ServerError(
+                "The database needs TimescaleDB but the server does not load it: add "
+                "timescaledb to shared_preload_libraries in postgresql.local.conf"
+            )
 
 
 def start(home: Path | str | None = None) -> str:

@@ -98,7 +98,7 @@ def _ourselves(data_folder: Path, owner: int | None) -> Account:
     uid = os.geteuid()
     if owner is not None and owner != uid:
         raise ServerError(
-            f"The data folder {data_folder} belongs to {_account_name(owner)}: run "
+            f"The data folder {data_folder} belongs to {account_name(owner)}: run "
             "this as that account or as root, or set FLOORPULSE_HOME to another folder"
         )
     try:
@@ -112,7 +112,7 @@ def _ourselves(data_folder: Path, owner: int | None) -> Account:
 
 
 def _owner_account(data_folder: Path, owner: int, wanted: str) -> Account:
-    name = _account_name(owner)
+    name = account_name(owner)
     if wanted and wanted != name:
         raise BadSetting(
             f"FLOORPULSE_SERVER_USER is {wanted!r} but the data folder {data_folder} "
@@ -121,7 +121,8 @@ def _owner_account(data_folder: Path, owner: int, wanted: str) -> Account:
     return Account(name, owner, data_folder.stat().st_gid, switched=True)
 
 
-def _account_name(uid: int) -> str:
+def account_name(uid: int) -> str:
+    """Return the name of a user id, or its number in words."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

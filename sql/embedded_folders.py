@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from sql.embedded_account import Account
@@ -15,8 +14,13 @@ MAJOR_VERSION = "18"
 LONGEST_SOCKET_FOLDER = 85
 
 
-def check_data_folder(data: Path, home: Path) -> None:
-    """Refuse a data folder that is gone or of another major version; touch nothing."""
+def check_data_folder(data: Path, home: Path, account: Account) -> None:
+    """Refuse a data folder that is gone, shut or of another major version."""
+    if not account.can_reach(data.parent):
+        raise ServerError(
+            f"The account {account.name}, which owns the data folder {data}, cannot "
+            "enter the folders above it: let it (`chmod o+x`), or move the home back"
+        )
     try:
         version = (data / "PG_VERSION").read_text().strip()
     except FileNotFoundError as error:
@@ -43,10 +47,10 @@ def check_nothing_there(data: Path) -> None:
 def socket_folder(record: ServerRecord, account: Account) -> Path:
     """Make the socket's folder, open to the account only, where the path is short."""
     folder = record.data.parent / "run"
-    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
-        folder = Path(tempfile.gettempdir(), f"floorpulse-{record.id}")
-    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER:
-        folder = Path("/tmp", folder.name)  # noqa: S108 - private below, name random
+    too_long = len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER
+    # To libpq a comma separates hosts.
+    if too_long or "," in str(folder) or '"' in str(folder):
+        folder = Path("/tmp", f"floorpulse-{record.id}")  # noqa: S108 - private, below
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         made = folder.lstat()

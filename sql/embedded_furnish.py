@@ -2,49 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import LiteralString
 
 import psycopg
 from psycopg import sql as compose
 
 from sql.embedded_state import ServerRecord
-from sql.embedded_timescale import TimescaleBuild
 from sql.errors import ServerError
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def furnish(record: ServerRecord, build: TimescaleBuild | None) -> str | None:
-    """Make what is missing; return the version of TimescaleDB in the database.
+@dataclass(frozen=True)
+class Furnished:
+    """The version of TimescaleDB in the database, and whether the server loads it."""
+
+    timescaledb: str | None
+    loaded: bool
+
+
+def furnish(record: ServerRecord) -> Furnished:
+    """Make what is missing and tell what there is. Raises ServerError.
 
     The extension is created for a database without a schema only: one that was
     migrated plain stays plain, and can be served without TimescaleDB.
     """
-    with _superuser_connection(record, "postgres") as connection:
+    try:
+        return _furnish(record)
+    except psycopg.Error as error:
+        raise ServerError(
+            f"The local server answers but fails ({str(error).splitlines()[-1]}): see "
+            f"its log in {record.data / 'log'} and run this again"
+        ) from error
+
+
+def _furnish(record: ServerRecord) -> Furnished:
+    with _connection(record.superuser_dsn()) as connection:
         if not _holds(connection, "select from pg_roles where rolname = 'floorpulse'"):
             _create_owner(connection, record.password)
         databases = "select from pg_database where datname = 'floorpulse'"
         if not _holds(connection, databases):
             connection.execute("create database floorpulse owner floorpulse")
-    with _superuser_connection(record, "floorpulse") as connection:
-        installed = _extension_version(connection)
+        libraries = connection.execute("show shared_preload_libraries").fetchone()
+        loaded = "timescaledb" in str(libraries)
+    # As the owner, who can then update the extension without a superuser.
+    with _connection(record.dsn()) as connection:
         schemas = "select from pg_namespace where nspname = 'floor'"
-        if installed or not build or _holds(connection, schemas):
-            return installed
-    # As the owner, who can then update it without a superuser.
-    with psycopg.connect(record.dsn(), autocommit=True) as owner:
-        owner.execute("create extension timescaledb")
-    return build.version
+        version = _extension_version(connection)
+        if loaded and version is None and not _holds(connection, schemas):
+            connection.execute("create extension timescaledb")
+            version = _extension_version(connection)
+    return Furnished(version, loaded)
 
 
-def _superuser_connection(record: ServerRecord, database: str) -> Connection:
-    try:
-        return psycopg.connect(record.superuser_dsn(database), autocommit=True)
-    except psycopg.OperationalError as error:
-        raise ServerError(
-            f"The local server answers but refuses us ({str(error).splitlines()[-1]}): "
-            "see its log in " + str(record.data / "log")
-        ) from error
+def _connection(dsn: str) -> Connection:
+    return psycopg.connect(dsn, autocommit=True, sslmode="disable")
 
 
 def _holds(connection: Connection, query: LiteralString) -> bool:

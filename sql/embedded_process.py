@@ -169,31 +169,30 @@ PORT_TAKEN = "could not create any TCP/IP sockets"
 
 def failure_of(log: str, data_folder: Path) -> ServerError:
     """Turn the log of a server that did not start into what to do about it."""
-    lines = re.findall(r"(?:FATAL|PANIC|ERROR|LOG|error):\s+(.*)", log)
     # Not the refusals that clients got while it was starting.
     fatal = re.findall(r"(?:FATAL|PANIC|error):\s+(?!the database system)(.*)", log)
-    reason = fatal[-1] if fatal else (lines or ["it wrote no reason"])[-1]
+    lines = [line for line in log.splitlines() if line.strip()]
+    reason = ["no reason given", *lines, *fatal][-1]
     if "No space left on device" in log or "Disk quota exceeded" in log:
-        return ServerError(
-            f"The disk that holds {data_folder} is full: free some space and run this "
-            "again; the data was left as it is"
-        )
-    if "File too large" in log:
-        return ServerError(
-            f"The file size limit (ulimit -f) is too small for {data_folder}: raise it "
-            "and run this again; the data was left as it is"
-        )
-    if "timescaledb" in reason:
-        return ServerError(
+        said = f"The disk that holds {data_folder} is full: free some space"
+    elif "File too large" in log:
+        said = f"Files may not grow enough below {data_folder}: raise `ulimit -f`"
+    elif "timescaledb" in reason:
+        said = (
             f"PostgreSQL cannot load TimescaleDB ({reason}): put a build for "
             "PostgreSQL 18 into its folder, or set FLOORPULSE_TIMESCALEDB=none"
         )
-    if "configuration file" in log or "invalid value for parameter" in log:
-        wrong = [line for line in lines if "conf" in line or "parameter" in line]
-        return ServerError(
-            f"PostgreSQL refuses a setting ({'; '.join(wrong[:2])}): mend "
+    elif "configuration file" in reason or "parameter" in reason:
+        wrong = re.findall(r"LOG:\s+(.*(?:parameter|line \d+).*)", log)
+        said = (
+            f"PostgreSQL refuses a setting ({'; '.join(wrong[:2]) or reason}): mend "
             "postgresql.local.conf in the home folder"
         )
-    return ServerError(
-        f"PostgreSQL did not start: {reason}. More is in {data_folder / 'log'}"
-    )
+    elif "shared memory" in reason:
+        said = (
+            f"PostgreSQL got too little memory ({reason}): free some, or lower "
+            "shared_buffers in postgresql.local.conf in the home folder"
+        )
+    else:
+        said = f"PostgreSQL did not start ({reason}): see {data_folder / 'log'}"
+    return ServerError(f"{said}, then run this again; the data was left as it is")

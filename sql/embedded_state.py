@@ -101,7 +101,7 @@ def read_record(home: Path) -> ServerRecord | None:
     """Return the record of the home folder, None when there is none yet."""
     path = home / "server.json"
     try:
-        text = path.read_text()
+        text = read_text(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -132,15 +132,22 @@ def write_record(home: Path, record: ServerRecord) -> None:
     write_if_changed(home / "server.json", text)
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file that may name folders in any encoding."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
+
+
 def write_if_changed(path: Path, text: str) -> None:
     """Replace a file of mode 0600 atomically unless it holds the text already."""
     with contextlib.suppress(FileNotFoundError):
-        if path.read_text() == text:
+        if read_text(path) == text:
             return
     making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(
+            descriptor, "w", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -148,7 +155,10 @@ def write_if_changed(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             making.unlink()
-        raise ServerError(f"Cannot write {path}: {error.strerror}") from error
+        raise ServerError(
+            f"Cannot write {path} ({error.strerror}): free some space there, or mend "
+            "its permissions, and run this again"
+        ) from error
 
 
 def make_home(home: Path) -> None:
