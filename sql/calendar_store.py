@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 
 from sql.calendar import (
     LONGEST_INSTANCE,
@@ -71,7 +70,7 @@ def rebuild_calendar(
         gone = {"site_key": site_key, "since": moment(start)}
         conn.execute(load("calendar")["clear_slices"], gone)
         conn.execute(load("calendar")["clear_instances"], gone)
-        rules = _rules(conn, site_key)
+        rules = read_rules(conn, site_key)
         for low in range(start, end, STEP):
             _write(conn, site_key, rules, (low, min(low + STEP, end)))
 
@@ -102,7 +101,7 @@ def _extend(conn: Connection, site_key: int, start: int, end: int) -> bool:
         step = _next_step(covered, start, end)
         if step is None:
             return False
-        _write(conn, site_key, _rules(conn, site_key), step)
+        _write(conn, site_key, read_rules(conn, site_key), step)
         low, high = covered or step
         reached = {
             "site_key": site_key,
@@ -127,7 +126,8 @@ def _next_step(
     return None
 
 
-def _rules(conn: Connection, site_key: int) -> Rules:
+def read_rules(conn: Connection, site_key: int) -> Rules:
+    """The settings and the shift versions that the site's calendar rests on."""
     queries, site = load("calendar"), {"site_key": site_key}
     spans = [
         SettingsSpan(zone, counted, *_validity(since, until))
@@ -213,11 +213,12 @@ def _lines(site_key: int, columns: Sequence[Sequence[object]]) -> Iterator[str]:
 def _instants(times: Micros) -> list[str]:
     """Times as COPY reads them; NEVER becomes null."""
     never = times >= NEVER
-    text: NDArray[np.str_] = np.datetime_as_string(
-        np.where(never, 0, times).astype("datetime64[us]"), timezone="UTC"
-    )
-    return np.where(never, "\\N", text).tolist()
+    finite = np.where(never, 0, times).astype("datetime64[us]")
+    text = np.datetime_as_string(finite, timezone="UTC")
+    nullable: list[str] = np.where(never, "\\N", text).tolist()
+    return nullable
 
 
 def _dates(days: Micros) -> list[str]:
-    return np.datetime_as_string(days.astype("datetime64[D]")).tolist()
+    text: list[str] = np.datetime_as_string(days.astype("datetime64[D]")).tolist()
+    return text

@@ -1,0 +1,114 @@
+-- name: register_site --
+-- The key of a site, which is made where there is none.
+select floor.register_site(%(site_id)s, false)
+
+-- name: site_key --
+-- The key of a site that exists.
+select s.site_key from floor.sites s where s.site_id = %(site_id)s
+
+-- name: has_events --
+-- Whether anything was ever stored for the site.
+select exists (select from floor.events e where e.site_key = %(site_key)s)
+
+-- name: clock --
+-- The database's clock.
+select clock_timestamp()
+
+-- name: set_site --
+-- What has no history; null leaves a field as it is, 0 days keep events for good.
+update floor.sites s
+set name = coalesce(%(name)s, s.name),
+    registration = coalesce(%(registration)s, s.registration),
+    retention_days = case
+        when %(retention_days)s::integer is null then s.retention_days
+        else nullif(%(retention_days)s::integer, 0)
+    end
+where s.site_key = %(site_key)s
+
+-- name: add_statement --
+-- What holds from an instant on.
+insert into floor.site_settings
+    (site_key, valid_from, timezone, min_confidence, max_state_s, gap_state, count_breaks)
+values
+    (%(site_key)s, %(valid_from)s::timestamptz, %(timezone)s, %(min_confidence)s,
+     %(max_state_s)s, %(gap_state)s, %(count_breaks)s)
+
+-- name: lay_settings --
+-- Spans made flat again; whether that changed anything.
+select floor.lay_settings(%(site_key)s)
+
+-- name: restate --
+-- Everything from an instant on is cut again in the background.
+select floor.restate_from(%(site_key)s, %(valid_from)s::timestamptz, %(reason)s)
+
+-- name: knows_zone --
+-- Fails where the server does not know the zone: views by local time would.
+select now() at time zone %(timezone)s
+
+-- name: sites --
+-- Every site, or one, with the settings in force.
+select
+    s.site_id, s.name, s.discovered, s.created_at, s.registration, s.retention_days,
+    p.timezone, p.min_confidence::text::float8 as min_confidence, p.max_state_s,
+    p.gap_state, p.count_breaks,
+    (select count(*) from floor.workers w where w.site_key = s.site_key) as workers,
+    (select count(*) from floor.workstations w where w.site_key = s.site_key)
+        as workstations,
+    (select count(distinct v.shift_key) from floor.shift_versions v
+     where v.site_key = s.site_key and v.superseded_at is null
+       and v.valid_from <= now() and v.valid_to > now()) as shifts
+from floor.sites s
+join floor.settings_spans p
+  on p.site_key = s.site_key and p.valid_from <= now() and p.valid_to > now()
+where %(site_id)s::text is null or s.site_id = %(site_id)s
+order by s.site_id
+
+-- name: statements --
+-- What was said about a site's settings, in the order in which it was.
+select
+    nullif(q.valid_from, '-infinity') as valid_from, q.recorded_at, q.timezone,
+    q.min_confidence::text::float8 as min_confidence, q.max_state_s, q.gap_state,
+    q.count_breaks
+from floor.site_settings q
+join floor.sites s on s.site_key = q.site_key
+where s.site_id = %(site_id)s
+order by q.recorded_at, q.setting_key
+
+-- name: restating --
+-- Restatements of a site that are not done.
+select r.reason, r.from_time, r.to_time, r.done_from
+from floor.restatements r
+join floor.sites s on s.site_key = r.site_key
+where s.site_id = %(site_id)s and r.finished_at is null
+order by r.restatement_key
+
+-- name: set_worker --
+-- A worker's names; null leaves one as it is. Makes the worker where there is none.
+insert into floor.workers as w (site_key, worker_id, name, pseudonym)
+values (%(site_key)s, %(worker_id)s, %(name)s, %(pseudonym)s)
+on conflict (site_key, worker_id) do update
+set name = coalesce(excluded.name, w.name),
+    pseudonym = coalesce(excluded.pseudonym, w.pseudonym)
+
+-- name: workers --
+-- Workers of one site or of all.
+select s.site_id, w.worker_id, w.name, w.pseudonym, w.discovered, w.created_at
+from floor.workers w
+join floor.sites s on s.site_key = w.site_key
+where %(site_id)s::text is null or s.site_id = %(site_id)s
+order by s.site_id, w.worker_id
+
+-- name: set_workstation --
+-- A workstation's name; null leaves it as it is. Makes the workstation where there is none.
+insert into floor.workstations as w (site_key, workstation_id, name)
+values (%(site_key)s, %(workstation_id)s, %(name)s)
+on conflict (site_key, workstation_id) do update
+set name = coalesce(excluded.name, w.name)
+
+-- name: workstations --
+-- Workstations of one site or of all.
+select s.site_id, w.workstation_id, w.name, w.discovered, w.created_at
+from floor.workstations w
+join floor.sites s on s.site_key = w.site_key
+where %(site_id)s::text is null or s.site_id = %(site_id)s
+order by s.site_id, w.workstation_id
