@@ -19,6 +19,7 @@ from sql.calendar import (
     Slices,
     plan,
 )
+from sql.moments import MINUS_INFINITY
 from sql.queries import load
 from sql.wall_clock import ALWAYS, DAY, HOUR, NEVER, Micros, micros, moment
 
@@ -67,12 +68,15 @@ def rebuild_calendar(
             start = max(start, since)
         if start >= end:
             return
-        gone = {"site_key": site_key, "since": moment(start)}
+        whole = start == covered[0]
+        since_or_all = MINUS_INFINITY if whole else moment(start)
+        gone = {"site_key": site_key, "since": since_or_all}
         conn.execute(load("calendar")["clear_slices"], gone)
         conn.execute(load("calendar")["clear_instances"], gone)
         rules = read_rules(conn, site_key)
         for low in range(start, end, STEP):
-            _write(conn, site_key, rules, (low, min(low + STEP, end)))
+            standing = (covered[0], low)
+            _write(conn, site_key, rules, (low, min(low + STEP, end)), standing)
 
 
 def lock_site(conn: Connection, site_key: int) -> None:
@@ -101,8 +105,8 @@ def _extend(conn: Connection, site_key: int, start: int, end: int) -> bool:
         step = _next_step(covered, start, end)
         if step is None:
             return False
-        _write(conn, site_key, read_rules(conn, site_key), step)
-        low, high = covered or step
+        low, high = covered or (step[0], step[0])
+        _write(conn, site_key, read_rules(conn, site_key), step, (low, high))
         reached = {
             "site_key": site_key,
             "covered_from": moment(min(low, step[0])),
@@ -166,16 +170,23 @@ def _validity(since: int | None, until: int | None) -> tuple[int, int]:
 
 
 def _write(
-    conn: Connection, site_key: int, rules: Rules, bounds: tuple[int, int]
+    conn: Connection,
+    site_key: int,
+    rules: Rules,
+    bounds: tuple[int, int],
+    standing: tuple[int, int],
 ) -> None:
-    """COPY slices of the range, and the instances that start in it."""
+    """COPY slices of the range, and its instances but those that stand already."""
     queries, made = load("calendar"), plan(rules, *bounds)
-    starts = made.instances.starts_at
-    starting = made.instances.take((starts >= bounds[0]) & (starts < bounds[1]))
+    instances = made.instances
+    if standing[0] < standing[1]:
+        stands = instances.starts_at < standing[1]
+        stands &= instances.ends_at > standing[0]
+        instances = instances.take(~stands)
     with conn.cursor() as cursor:
         for query, rows in (
             ("copy_slices", _slice_lines(site_key, made.slices)),
-            ("copy_instances", _instance_lines(site_key, starting)),
+            ("copy_instances", _instance_lines(site_key, instances)),
         ):
             with cursor.copy(queries[query]) as copy:
                 copy.write("".join(rows))

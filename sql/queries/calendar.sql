@@ -41,12 +41,12 @@ order by v.version_key
 -- name: clear_slices --
 -- Slices that are about to be made again.
 delete from floor.calendar_slices s
-where s.site_key = %(site_key)s and s.hour >= %(since)s
+where s.site_key = %(site_key)s and s.hour >= %(since)s::timestamptz
 
 -- name: clear_instances --
 -- Instances that are about to be made again.
 delete from floor.shift_instances i
-where i.site_key = %(site_key)s and i.starts_at >= %(since)s
+where i.site_key = %(site_key)s and i.starts_at >= %(since)s::timestamptz
 
 -- name: copy_slices --
 -- Bulk write of slices.
