@@ -1,0 +1,316 @@
+"""The scheduler in one process: rows for every run, slots, failures, notifications."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scheduler.job import Detail, Job, Work
+from scheduler.jobs import JOBS
+from scheduler.leader import Leader
+from scheduler.service import run, take_over
+from sql.connect import Connection, connect
+from sql.errors import DsnError
+
+PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+NAMES = {job.name for job in JOBS}
+
+
+@contextmanager
+def scheduling(dsn: str, jobs: tuple[Job, ...] = JOBS) -> Iterator[None]:
+    """The scheduler in a thread, ended (within 5 s) afterwards."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(dsn, stop, jobs))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=5)
+        assert not thread.is_alive()
+
+
+def until(holds: Callable[[], object], within_s: float = 10.0) -> None:
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end, "it did not come to hold"
+        time.sleep(0.05)
+
+
+def value(conn: Connection, query: str, *parameters: object) -> object:
+    row = conn.execute(query, parameters or None).fetchone()
+    return row[0] if row else None
+
+
+def ok_jobs(conn: Connection) -> set[object]:
+    found = conn.execute("select job from ops.jobs where last_ok_at is not null")
+    return {job for (job,) in found.fetchall()}
+
+
+def nothing(work: Work) -> Detail:
+    del work
+    return {}
+
+
+def test_every_job_runs_at_once_and_is_recorded(dsn: str, conn: Connection) -> None:
+    conn.execute("select floor.register_site('plant', false)")
+    with scheduling(dsn):
+        until(lambda: ok_jobs(conn) == NAMES)
+    rows = conn.execute(
+        "select job, ok, error, finished_at >= started_at, detail from ops.job_runs"
+        " where detail ? 'slot'"
+    ).fetchall()
+    assert {row[0] for row in rows} == NAMES
+    assert all(row[1] and row[2] is None and row[3] for row in rows)
+    now = datetime.now(UTC)
+    covered = value(conn, "select covered_to from floor.calendar_coverage")
+    assert isinstance(covered, datetime)
+    assert covered >= now + timedelta(days=34)
+    ahead = value(conn, "select max(ends_at) from floor.partitions")
+    assert isinstance(ahead, datetime)
+    assert ahead > now + timedelta(days=3)
+    assert (
+        value(conn, "select count(*) from ops.job_runs where finished_at is null") == 0
+    )
+
+
+@PLAIN
+def test_a_site_is_fresh_while_the_scheduler_runs(dsn: str, conn: Connection) -> None:
+    conn.execute("select floor.register_site('plant', false)")
+    fresh = "select bool_and(ok) from analytics.freshness where site_id = 'plant'"
+    assert value(conn, fresh) is False
+    with scheduling(dsn):
+        until(lambda: value(conn, fresh) is True)
+
+
+@PLAIN
+def test_a_notification_refreshes_its_site_at_once(dsn: str, conn: Connection) -> None:
+    seen: list[tuple[float, frozenset[str] | None]] = []
+
+    def note(work: Work) -> Detail:
+        seen.append((time.monotonic(), work.sites))
+        return {}
+
+    monkey = pytest.MonkeyPatch()
+    job = Job("refresh", 3_600, note)
+    monkey.setattr("scheduler.service.REFRESH", job)
+    with monkey.context(), scheduling(dsn, (job,)):
+        until(lambda: len(seen) == 1)
+        until(lambda: value(conn, LISTENERS) == 1)
+        sent_s = time.monotonic()
+        for site in ("a", "b", "b"):
+            payload = json.dumps({"site": site, "stored": 1})
+            conn.execute("select pg_notify('floorpulse_events', %s)", (payload,))
+        until(lambda: {s for _, sites in seen[1:] for s in sites or ()} == {"a", "b"})
+        assert seen[1][0] - sent_s < 1
+        time.sleep(1.5)
+        assert len(seen) <= 3, "notifications are coalesced"
+    monkey.undo()
+
+
+LISTENERS = (
+    "select count(*) from pg_stat_activity where query like '%listen floorpulse_events'"
+    " and datname = current_database() and state = 'idle'"
+)
+
+
+@PLAIN
+def test_events_are_refreshed_when_the_door_says_so(dsn: str, conn: Connection) -> None:
+    site_key = value(conn, "select floor.register_site('plant', false)")
+    with scheduling(dsn):
+        until(lambda: ok_jobs(conn) == NAMES and value(conn, LISTENERS) == 1)
+        before = value(conn, "select max(run_id) from ops.job_runs")
+        conn.execute(
+            "select pg_notify('floorpulse_events', %s)",
+            (json.dumps({"site": "plant"}),),
+        )
+        until(
+            lambda: value(
+                conn,
+                "select count(*) from ops.job_runs"
+                " where run_id > %s and detail ->> 'notified' = '[\"plant\"]' and ok",
+                before,
+            )
+        )
+    now = "select aggregated_now from floor.refresh_state where site_key = %s"
+    assert value(conn, now, site_key) is not None
+
+
+@PLAIN
+def test_a_job_that_raises_is_seen_logged_and_tried_again(
+    dsn: str, conn: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[float] = []
+
+    def fail_twice(work: Work) -> Detail:
+        del work
+        tries.append(time.monotonic())
+        if len(tries) <= 2:
+            raise RuntimeError("the plant is on fire")
+        return {"put_out": True}
+
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("scheduler.runner.RETRY_S", (0.3, 5.0))
+    job = Job("failing", 3_600, fail_twice)
+    with monkey.context(), scheduling(dsn, (job, Job("well", 3_600, nothing))):
+        until(lambda: len(tries) >= 1)
+        until(
+            lambda: value(conn, "select last_error from ops.jobs where job='failing'")
+        )
+        until(lambda: ok_jobs(conn) == {"failing", "well"})
+    monkey.undo()
+    runs = conn.execute(
+        "select ok, error, detail from ops.job_runs where job = 'failing'"
+        " order by run_id"
+    ).fetchall()
+    assert [ok for ok, _, _ in runs] == [False, False, True]
+    assert runs[0][1] == "RuntimeError: the plant is on fire"
+    assert [detail.get("attempt") for _, _, detail in runs] == [None, 2, 3]
+    assert tries[2] - tries[1] >= 2 * 0.3
+    assert value(conn, "select last_error from ops.jobs where job = 'failing'") is None
+    logged = [r for r in caplog.records if getattr(r, "action", "") == "job_failed"]
+    assert len(logged) == 2
+    assert logged[0].levelno == logging.ERROR
+    assert getattr(logged[0], "job", "") == "failing"
+
+
+@PLAIN
+def test_one_site_that_fails_keeps_no_other_from_its_refresh(
+    dsn: str, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn.execute(
+        "select floor.register_site(s, false) from unnest('{a,b,c}'::text[]) s"
+    )
+    from scheduler.jobs import refresh
+    from sql.errors import RefreshError
+
+    real = refresh.refresh_with
+
+    def broken(conn: Connection, site_id: str) -> object:
+        if site_id == "b":
+            raise RefreshError("b cannot be cut")
+        return real(conn, site_id)
+
+    monkeypatch.setattr(refresh, "refresh_with", broken)
+    with pytest.raises(RefreshError, match="1 of 3 sites failed: b: b cannot be cut"):
+        refresh.run(Work(dsn, conn, None, threading.Event()))
+    counted = "select count(aggregated_now) from floor.refresh_state"
+    assert value(conn, counted) == 2
+
+
+@PLAIN
+def test_the_slot_of_a_dead_leader_is_done_once(dsn: str) -> None:
+    job = Job("tick", 3_600, nothing)
+    slot = job.slot_of(time.time())
+    with Leader(dsn) as leader:
+        leader.connect()
+        assert leader.wait(threading.Event())
+        assert take_over(leader, (job,))["tick"] <= datetime.now(UTC)
+        begun = {"job": "tick", "detail": json.dumps({"slot": slot})}
+        run_id = leader.execute("job_started", begun)[0][0]
+        # Begun and not ended: the next leader does it again, at once.
+        assert take_over(leader, (job,))["tick"] <= datetime.now(UTC)
+        assert take_over(leader, (job,))["tick"] <= datetime.now(UTC)
+        begun_again = leader.execute("job_started", begun)[0][0]
+        ended = {"run_id": begun_again, "job": "tick", "error": None, "detail": "{}"}
+        leader.execute("job_finished", ended)
+        assert take_over(leader, (job,))["tick"].timestamp() == slot + 3_600
+        rows = leader.execute("last_slot", {"job": "tick"})
+        assert rows == [(float(slot),)]
+        assert begun_again > run_id
+
+
+@PLAIN
+def test_only_one_leads_and_the_next_one_follows(dsn: str) -> None:
+    stop, led = threading.Event(), threading.Event()
+    with Leader(dsn) as first, Leader(dsn) as second:
+        assert first.wait(stop)
+
+        def stand_by() -> None:
+            if second.wait(stop):
+                led.set()
+
+        thread = threading.Thread(target=stand_by)
+        thread.start()
+        assert not led.wait(1.5)
+        first.__exit__(None, None, None)
+        assert not first.leads()
+        assert led.wait(3)
+        thread.join()
+
+
+@PLAIN
+def test_a_leader_whose_session_is_ended_steps_down_and_leads_again(
+    dsn: str, conn: Connection
+) -> None:
+    leading = (
+        "select l.pid from pg_locks l join pg_database d on d.oid = l.database"
+        " where l.locktype = 'advisory' and d.datname = current_database()"
+        " and l.classid = hashtext('floorpulse.scheduler')::oid and l.granted"
+    )
+    with scheduling(dsn, (Job("tick", 1, nothing),)):
+        until(lambda: value(conn, leading))
+        pid = value(conn, leading)
+        conn.execute("select pg_terminate_backend(%s)", (pid,))
+        until(lambda: value(conn, leading) not in (None, pid))
+        runs = "select count(*) from ops.job_runs where ok"
+        before = value(conn, runs)
+        assert isinstance(before, int)
+        until(lambda: int(str(value(conn, runs))) >= before + 2)
+
+
+@PLAIN
+def test_a_long_query_is_cancelled_when_the_scheduler_ends(
+    dsn: str, conn: Connection
+) -> None:
+    def sleep(work: Work) -> Detail:
+        work.conn.execute("select pg_sleep(60)")
+        return {}
+
+    running = "select count(*) from ops.job_runs where finished_at is null"
+    with scheduling(dsn, (Job("long", 3_600, sleep),)):
+        until(lambda: value(conn, running) == 1)
+        time.sleep(0.3)
+    row = conn.execute("select ok, error, detail ? 'abandoned' from ops.job_runs")
+    assert row.fetchall() == [(False, "the scheduler was stopped", True)]
+
+
+@PLAIN
+def test_jobs_of_another_version_are_forgotten(dsn: str, conn: Connection) -> None:
+    conn.execute("insert into ops.jobs (job, interval_s) values ('old', 5)")
+    with scheduling(dsn, (Job("new", 3_600, nothing),)):
+        until(lambda: ok_jobs(conn) == {"new"})
+    assert value(conn, "select count(*) from ops.jobs") == 1
+
+
+@PLAIN
+def test_without_a_schema_it_says_so_and_waits(
+    fresh_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scheduling(fresh_dsn):
+        until(lambda: "floorpulse db migrate" in caplog.text)
+
+
+def test_a_wrong_dsn_is_an_error_at_once() -> None:
+    with pytest.raises(DsnError):
+        run("postgresql://nobody@127.0.0.1:1/none", threading.Event())
+
+
+@PLAIN
+def test_connections_end_with_the_scheduler(dsn: str, conn: Connection) -> None:
+    others = (
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    with scheduling(dsn):
+        until(lambda: ok_jobs(conn) == NAMES)
+    until(lambda: value(conn, others) == 0)
+    with connect(dsn) as other:
+        assert value(
+            other, "select pg_try_advisory_lock(hashtext('floorpulse.scheduler'), 0)"
+        )

@@ -1,0 +1,181 @@
+"""Schedulers that are killed, ended and left without a database."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from sql.connect import Connection, connect
+from sql.embedded import EmbeddedServer
+from sql.errors import DsnError
+from sql.migrate import migrate
+from tests.faults.scheduler_process import TICK_S
+
+pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+ROOT = Path(__file__).parents[2]
+LEADING = (
+    "select count(*) from pg_locks where locktype = 'advisory' and granted"
+    " and classid = hashtext('floorpulse.scheduler')::oid"
+)
+
+
+@contextmanager
+def scheduler(dsn: str, jobs: str = "test") -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "tests.faults.scheduler_process", dsn, jobs]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(holds: Callable[[], object], within_s: float = 20.0) -> float:
+    begin = time.monotonic()
+    while not holds():
+        assert time.monotonic() < begin + within_s, "it did not come to hold"
+        time.sleep(0.05)
+    return time.monotonic() - begin
+
+
+def value(conn: Connection, query: str, *parameters: object) -> object:
+    row = conn.execute(query, parameters or None).fetchone()
+    return row[0] if row else None
+
+
+def ticks(conn: Connection) -> list[tuple[int, int]]:
+    """Slot and process of every tick that ended well, in order."""
+    rows = conn.execute(
+        "select (detail ->> 'slot')::int, (detail ->> 'pid')::int from ops.job_runs"
+        " where job = 'tick' and ok order by 1, 2"
+    )
+    return [(int(slot), int(pid)) for slot, pid in rows.fetchall()]
+
+
+@pytest.fixture
+def ledger(conn: Connection) -> Connection:
+    conn.execute(
+        "create table public.ticks (pid int, phase text, at timestamptz default now())"
+    )
+    return conn
+
+
+@pytest.mark.parametrize("moment", ["idle", "running"])
+def test_killed_leader_is_followed_without_a_slot_lost_or_doubled(
+    dsn: str, ledger: Connection, moment: str
+) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(scheduler(dsn))
+        until(lambda: len(ticks(ledger)) >= 1)
+        second = stack.enter_context(scheduler(dsn))
+        time.sleep(2.5)
+        if moment == "running":
+            open_runs = (
+                "select count(*) from ops.job_runs"
+                " where job = 'tick' and finished_at is null"
+            )
+            until(lambda: value(ledger, open_runs))
+        else:
+            count = len(ticks(ledger))
+            until(lambda: len(ticks(ledger)) > count)
+        assert {pid for _, pid in ticks(ledger)} == {first.pid}
+        os.kill(first.pid, signal.SIGKILL)
+        took_s = until(lambda: {p for _, p in ticks(ledger)} == {first.pid, second.pid})
+        assert took_s < TICK_S + 2
+        until(lambda: ticks(ledger)[-2][1] == second.pid)
+    slots = [slot for slot, _ in ticks(ledger)]
+    assert slots == list(range(slots[0], slots[0] + TICK_S * len(slots), TICK_S))
+    abandoned = (
+        "select count(*) from ops.job_runs"
+        " where job = 'tick' and detail ? 'abandoned' and not ok"
+    )
+    assert value(ledger, abandoned) == (1 if moment == "running" else 0)
+
+
+def test_a_job_that_raises_is_visible_and_others_go_on(
+    dsn: str, ledger: Connection
+) -> None:
+    with scheduler(dsn):
+        failed = "select count(*) from ops.job_runs where job = 'fail' and not ok"
+        until(lambda: int(str(value(ledger, failed))) >= 2)
+        until(lambda: len(ticks(ledger)) >= 2)
+    seen = "select last_error from ops.jobs where job = 'fail' and last_ok_at is null"
+    assert "ValueError: no such bench" in str(value(ledger, seen))
+    assert value(ledger, "select ok from analytics.jobs where job = 'fail'") is False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_cleanly_and_quickly(
+    dsn: str, ledger: Connection, number: signal.Signals
+) -> None:
+    with scheduler(dsn) as process:
+        open_runs = "select count(*) from ops.job_runs where finished_at is null"
+        until(lambda: value(ledger, open_runs))
+        begin = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(timeout=5) == 0
+        assert time.monotonic() - begin < 3
+    assert value(ledger, open_runs) == 0
+    assert value(ledger, LEADING) == 0
+
+
+def test_standby_ends_on_a_signal_too(dsn: str, ledger: Connection) -> None:
+    with scheduler(dsn), scheduler(dsn) as standby:
+        until(lambda: len(ticks(ledger)) >= 1)
+        time.sleep(1)
+        standby.terminate()
+        assert standby.wait(timeout=3) == 0
+
+
+@pytest.fixture
+def own_server(
+    tmp_path_factory: pytest.TempPathFactory, engine: object
+) -> Iterator[EmbeddedServer]:
+    """A server that a test may stop and kill."""
+    del engine
+    folder = tmp_path_factory.mktemp("server")
+    server = EmbeddedServer(home=folder, timescaledb="none", durable=False)
+    migrate(server.start())
+    yield server
+    server.remove()
+
+
+def test_a_database_restart_is_survived(own_server: EmbeddedServer) -> None:
+    dsn = own_server.start()
+    with scheduler(dsn, "all") as process:
+        with connect(dsn) as conn:
+            conn.execute("select floor.register_site('plant', false)")
+            until(
+                lambda: value(
+                    conn, "select count(aggregated_now) from floor.refresh_state"
+                )
+            )
+        own_server.stop()
+        with pytest.raises(DsnError):
+            connect(dsn)
+        time.sleep(3)
+        assert process.poll() is None
+        assert own_server.start() == dsn
+        with connect(dsn) as conn:
+            before = value(conn, "select aggregated_now from floor.refresh_state")
+            moved = "select aggregated_now > %s from floor.refresh_state"
+            until(lambda: value(conn, moved, before))
+            notified = (
+                "select count(*) from ops.job_runs where detail ? 'notified' and ok"
+            )
+            until(lambda: hear(conn) and value(conn, notified))
+        process.terminate()
+        assert process.wait(timeout=5) == 0
+
+
+def hear(conn: Connection) -> bool:
+    """The door says that events came."""
+    conn.execute("select pg_notify('floorpulse_events', '{\"site\": \"plant\"}')")
+    time.sleep(0.5)
+    return True
