@@ -1,0 +1,102 @@
+// Clientside callbacks of the page: the address, the selectors, the figures' scheme.
+(function () {
+  "use strict";
+  const HOUR_MS = 3600 * 1000;
+  const state = { shown: null };
+
+  function setProps(id, props) {
+    window.dash_clientside.set_props(id, props);
+  }
+
+  // '2026-11-20 08:00:00' of a picker -> '2026-11-20T08:00' of an address.
+  function addressTime(picked) {
+    return picked ? picked.replace(" ", "T").slice(0, 16) : null;
+  }
+
+  function wallTime(ms) {
+    const at = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
+    return at.toISOString().slice(0, 16);
+  }
+
+  // A fresh custom window: the last 24 hours on whole hours of the reader's clock.
+  function freshWindow() {
+    const end = Math.ceil(Date.now() / HOUR_MS) * HOUR_MS;
+    return [wallTime(end - 24 * HOUR_MS), wallTime(end)];
+  }
+
+  function searchOf(choice) {
+    const fields = new URLSearchParams();
+    if (choice.site) fields.set("site", choice.site);
+    if (choice.range !== "today") fields.set("range", choice.range);
+    if (choice.shift) fields.set("shift", choice.shift);
+    if (choice.range === "custom") {
+      const [from, to] = choice.from && choice.to ? [choice.from, choice.to] : freshWindow();
+      fields.set("from", from);
+      fields.set("to", to);
+    }
+    const text = fields.toString();
+    return text ? "?" + text : "";
+  }
+
+  function currentScheme() {
+    return document.documentElement.dataset.mantineColorScheme || "light";
+  }
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.page = {
+    // The selectors follow the address. Not declared as outputs: the address follows the
+    // selectors too (below), and Dash refuses a declared circle.
+    showControls: function (controls) {
+      if (!controls) return window.dash_clientside.no_update;
+      state.shown = controls;
+      setProps("site", { data: controls.sites, value: controls.site });
+      setProps("shift", {
+        data: controls.shifts,
+        value: controls.shift,
+        disabled: controls.shifts.length < 2,
+      });
+      setProps("range", { value: controls.range });
+      setProps("from", { value: controls.from });
+      setProps("to", { value: controls.to });
+      return controls.range === "custom" ? "fp-window" : "fp-window fp-hidden";
+    },
+
+    // The address follows what the reader picks; what the page itself has set is no news.
+    writeAddress: function (site, range, shift, from, to) {
+      const shown = state.shown;
+      const keep = window.dash_clientside.no_update;
+      if (!shown) return keep;
+      const sameWindow = from === shown.from && to === shown.to;
+      if (site === shown.site && range === shown.range && shift === shown.shift) {
+        if (sameWindow || range !== "custom" || !from || !to) return keep;
+      }
+      const moved = site !== shown.site;
+      return searchOf({
+        site: site,
+        range: range,
+        shift: moved ? null : shift,
+        from: addressTime(from),
+        to: addressTime(to),
+      });
+    },
+
+    // A figure in the scheme of the page. The server sends it bare.
+    paint: function (figure, scheme, templates) {
+      if (!figure) return window.dash_clientside.no_update;
+      const layout = Object.assign({}, figure.layout, { template: templates[scheme] });
+      return Object.assign({}, figure, { layout: layout });
+    },
+
+    // Runs once: the scheme now, and every time it changes.
+    watchScheme: function () {
+      document.body.dataset.agThemeMode = currentScheme();
+      new MutationObserver(function () {
+        document.body.dataset.agThemeMode = currentScheme();
+        setProps("scheme", { data: currentScheme() });
+      }).observe(document.documentElement, {
+        attributeFilter: ["data-mantine-color-scheme"],
+      });
+      return currentScheme();
+    },
+  };
+})();

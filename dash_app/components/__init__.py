@@ -1,0 +1,1 @@
+"""What pages are made of: one component a file, records to elements, nothing else."""

@@ -1,0 +1,113 @@
+"""Workstation by hour: the share of the scheduled time in which somebody was there."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dash import html
+
+from dash_app import formats
+from dash_app.elements import aria
+from dash_app.records import HeatmapCell, Overview
+
+LEAST_HEIGHT = 340
+ROW_HEIGHT = 26
+AROUND = 48
+
+
+def heatmap_figure(page: Overview) -> dict[str, Any]:
+    """A bare plotly figure: colours come from the template, in the browser."""
+    columns = sorted({_column(cell) for cell in page.heatmap})
+    rows = sorted({(cell.site_id, cell.workstation_id) for cell in page.heatmap})
+    place = {column: i for i, column in enumerate(columns)}
+    line = {row: i for i, row in enumerate(rows)}
+    shares: list[list[float | None]] = [[None] * len(columns) for _ in rows]
+    texts: list[list[str]] = [[""] * len(columns) for _ in rows]
+    for cell in page.heatmap:
+        i, j = line[cell.site_id, cell.workstation_id], place[_column(cell)]
+        shares[i][j] = cell.utilization
+        texts[i][j] = _text(cell)
+    names = _names(page)
+    labels = _labels(page, columns)
+    every = max(1, -(-len(columns) // 8))
+    return {
+        "data": [
+            {
+                "type": "heatmap",
+                "x": list(range(len(columns))),
+                "y": list(range(len(rows))),
+                "z": shares,
+                "customdata": [
+                    [[names[rows[i]], labels[j], texts[i][j]] for j in place.values()]
+                    for i in range(len(rows))
+                ],
+                "coloraxis": "coloraxis",
+                "hoverongaps": False,
+                "hovertemplate": (
+                    "<b>%{customdata[0]}</b>, %{customdata[1]}<br>"
+                    "%{z:.0%} utilized<br>%{customdata[2]}<extra></extra>"
+                ),
+            }
+        ],
+        "layout": {
+            "height": max(LEAST_HEIGHT, ROW_HEIGHT * len(rows) + AROUND),
+            "margin": {"l": 8, "r": 4, "t": 4, "b": 26},
+            "coloraxis": {"cmin": 0, "cmax": 1, "showscale": False},
+            "xaxis": {
+                "tickvals": list(range(0, len(columns), every)),
+                "ticktext": labels[::every],
+                "tickangle": 0,
+                "showline": False,
+                "ticks": "",
+            },
+            "yaxis": {
+                "tickvals": list(range(len(rows))),
+                "ticktext": [names[row] for row in rows],
+                "autorange": "reversed",
+                "showgrid": False,
+                "showline": False,
+                "ticks": "",
+            },
+            "uirevision": "same",
+        },
+    }
+
+
+def scale_legend() -> html.Span:
+    """The colours' meaning, as small as it can be said."""
+    return html.Span(
+        ["0", html.I(className="fp-scale"), f"100{formats.THIN}%"],
+        className="fp-panel-note fp-scale-legend",
+        **aria(label="Colour scale from 0 to 100 percent"),
+    )
+
+
+def _column(cell: HeatmapCell) -> str:
+    """Sorts in order of time."""
+    if cell.hour is not None:
+        return cell.hour.isoformat()
+    return "" if cell.time_of_day is None else f"{cell.time_of_day:%H:%M}"
+
+
+def _labels(page: Overview, columns: list[str]) -> list[str]:
+    if page.by_time_of_day:
+        return columns
+    zone = ZoneInfo(page.timezone)
+    hours = {_column(c): c.hour for c in page.heatmap if c.hour is not None}
+    return [f"{hours[column].astimezone(zone):%H:%M}" for column in columns]
+
+
+def _names(page: Overview) -> dict[tuple[str, str], str]:
+    """Names of workstations; with several sites in sight, the site before."""
+    return {
+        (cell.site_id, cell.workstation_id): cell.name
+        if page.site
+        else f"{cell.site_id} · {cell.name}"
+        for cell in page.heatmap
+    }
+
+
+def _text(cell: HeatmapCell) -> str:
+    occupied = formats.duration(cell.occupied_s)
+    if cell.scheduled_s == 0:
+        return f"occupied {occupied}, not scheduled"
+    return f"occupied {occupied} of {formats.duration(cell.scheduled_s)}"

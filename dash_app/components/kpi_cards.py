@@ -1,0 +1,164 @@
+"""The cards on top: a figure, its change against the period before, its course."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dash import html
+
+from dash_app import formats
+from dash_app.components.sparkline import sparkline
+from dash_app.elements import marks
+from dash_app.records import Kpis, TrendStep
+
+LABELS = (
+    "Utilization",
+    "Units",
+    "Production rate",
+    "Active workers",
+    "Operating time",
+    "Occupied time",
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one card shows. `rise`: the sign of the change; `judged`: up is good."""
+
+    label: str
+    hint: str
+    value: str
+    unit: str
+    change: str
+    rise: float | None
+    judged: bool
+    course: Sequence[float | None]
+    tone: str = "accent"
+
+
+def kpi_cards(
+    kpis: Kpis, course: Sequence[TrendStep | None], against: str, explained: str
+) -> list[html.Div]:
+    """Six cards. `course`: one step each, None where nothing was; `against`: with what
+    the change compares, in a few words, `explained` in full."""
+    return [_card(card, against, explained) for card in _cards(kpis, course)]
+
+
+def skeleton_cards() -> list[html.Div]:
+    """The cards before the first numbers."""
+    bones = [(18, "50%"), (28, "70%"), (14, "85%"), (30, "100%")]
+    return [
+        html.Div(
+            [html.Div(label, className="fp-kpi-label")]
+            + [
+                html.Div(
+                    className="fp-bone",
+                    style={"height": height, "width": width, "marginTop": 9},
+                )
+                for height, width in bones[1:]
+            ],
+            className="fp-card fp-kpi",
+        )
+        for label in LABELS
+    ]
+
+
+def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
+    def of(field: str) -> list[float | None]:
+        return [None if step is None else getattr(step, field) for step in course]
+
+    return [
+        Card(
+            LABELS[0],
+            "Working time as a share of working and idle time, all workers together. "
+            f"Mean over workers: {formats.percent(kpis.average_utilization)}",
+            formats.percent(kpis.weighted_utilization).removesuffix("%").rstrip(),
+            "%",
+            formats.signed_points(kpis.weighted_utilization_change),
+            kpis.weighted_utilization_change,
+            True,
+            of("utilization"),
+        ),
+        Card(
+            LABELS[1],
+            "Units counted",
+            formats.number(kpis.units),
+            "",
+            formats.signed_percent(kpis.units_change),
+            kpis.units_change,
+            True,
+            of("units"),
+            "units",
+        ),
+        Card(
+            LABELS[2],
+            "Units per hour of working time",
+            formats.number(kpis.production_rate, 1),
+            "/ h",
+            formats.signed_percent(kpis.production_rate_change),
+            kpis.production_rate_change,
+            True,
+            of("production_rate"),
+            "units",
+        ),
+        Card(
+            LABELS[3],
+            "Workers with working or idle time",
+            formats.number(kpis.active_workers),
+            "",
+            formats.signed_number(kpis.active_workers_change),
+            kpis.active_workers_change,
+            False,
+            of("active_workers"),
+        ),
+        Card(
+            LABELS[4],
+            "Time in which somebody worked at a workstation, all workstations together",
+            formats.duration(kpis.operating_s),
+            "",
+            formats.signed_percent(kpis.operating_change),
+            kpis.operating_change,
+            False,
+            of("operating_s"),
+        ),
+        Card(
+            LABELS[5],
+            "Time in which somebody worked or idled at a workstation, "
+            "all workstations together",
+            formats.duration(kpis.occupied_s),
+            "",
+            formats.signed_percent(kpis.occupied_change),
+            kpis.occupied_change,
+            False,
+            of("occupied_s"),
+        ),
+    ]
+
+
+def _card(card: Card, against: str, explained: str) -> html.Div:
+    known = card.rise is not None
+    return html.Div(
+        [
+            html.Div(card.label, className="fp-kpi-label"),
+            html.Div(
+                [card.value, html.Small(f" {card.unit}") if card.unit else None],
+                className="fp-kpi-value",
+                **marks(kpi=card.label),
+            ),
+            html.Div(
+                [html.B(card.change, **marks(mood=_mood(card))), f" {against}"]
+                if known
+                else "Nothing to compare with yet",
+                className="fp-delta",
+                title=explained if known else "",
+            ),
+            sparkline(card.course, card.tone),
+        ],
+        className="fp-card fp-kpi",
+        title=card.hint,
+    )
+
+
+def _mood(card: Card) -> str:
+    if not card.judged or not card.rise:
+        return "even"
+    return "good" if card.rise > 0 else "bad"

@@ -1,0 +1,132 @@
+"""Workers, the most utilized first, with all their time in sight: nobody is judged by
+silence."""
+
+from dataclasses import asdict
+from typing import Any
+
+import dash_ag_grid as dag
+from dash import html
+
+from dash_app.records import LeaderboardRow
+
+ROW_HEIGHT = 40
+AROUND = 40
+LARGEST_HEIGHT = 560
+STATES = (
+    ("Working", "working"),
+    ("Idle", "idle"),
+    ("Absent", "absent"),
+    ("Break", "break"),
+    ("Unobserved", "unobserved"),
+)
+
+
+def leaderboard() -> dag.AgGrid:
+    """The empty grid; rows come with the page's data."""
+    return dag.AgGrid(
+        id="leaderboard",
+        columnDefs=columns(several_sites=False),
+        rowData=[],
+        getRowId="params.data.site_id + ' ' + params.data.worker_id",
+        defaultColDef={
+            "sortable": True,
+            "resizable": False,
+            "suppressMovable": True,
+            "suppressHeaderMenuButton": True,
+            "suppressHeaderFilterButton": True,
+            "sortingOrder": ["desc", "asc"],
+            "flex": 1,
+            "minWidth": 84,
+        },
+        dashGridOptions={
+            "theme": {"function": "fpTheme(theme)"},
+            "animateRows": False,
+            "suppressCellFocus": True,
+            "suppressNoRowsOverlay": True,
+            "enableCellTextSelection": True,
+        },
+        style={"height": AROUND + 6 * ROW_HEIGHT},
+        dangerously_allow_code=False,
+    )
+
+
+def grid_height(rows: int) -> dict[str, int]:
+    """As high as its rows, up to a limit; from there it scrolls."""
+    return {"height": min(LARGEST_HEIGHT, AROUND + max(1, rows) * ROW_HEIGHT)}
+
+
+def row_data(rows: list[LeaderboardRow]) -> list[dict[str, Any]]:
+    """Rows as the grid takes them."""
+    return [asdict(row) for row in rows]
+
+
+def legend() -> html.Div:
+    """What the colours of the time bar mean."""
+    return html.Div(
+        [
+            html.Span(text, style={"--tone": f"var(--fp-{name})"})
+            for text, name in STATES
+        ],
+        className="fp-legend",
+    )
+
+
+def columns(*, several_sites: bool) -> list[dict[str, Any]]:
+    """The grid's columns; the site stands in one of its own where there are several."""
+    site = {"field": "site_id", "headerName": "Site", "minWidth": 100}
+    return [
+        {
+            "field": "name",
+            "headerName": "Worker",
+            "cellRenderer": "FpWorker",
+            "minWidth": 130,
+            "flex": 1.3,
+            "pinned": "left",
+            "sortingOrder": ["asc", "desc"],
+        },
+        *([site] if several_sites else []),
+        {
+            "field": "utilization",
+            "headerName": "Utilization",
+            "cellRenderer": "FpShare",
+            "minWidth": 150,
+            "flex": 1.6,
+            "sort": "desc",
+            "comparator": {"function": "fpNullsLast"},
+            "headerTooltip": "Working time as a share of working and idle time",
+        },
+        _number("units", "Units", "fpUnits", "Units counted, also in breaks"),
+        _number(
+            "units_per_hour", "Units / h", "fpRate", "Units per hour of working time"
+        ),
+        _number("working_s", "Working", "fpHm", "Hours and minutes"),
+        _number("idle_s", "Idle", "fpHm", "At a workstation and not working"),
+        _number("absent_s", "Absent", "fpHm", "Seen to be away from the workstation"),
+        _number("break_s", "Break", "fpHm", "In a break of the shift: not judged"),
+        _number(
+            "unobserved_s",
+            "Unobserved",
+            "fpHm",
+            "Of the shifts this worker was seen in: no camera says anything",
+        ),
+        {
+            "headerName": "Where the time went",
+            "field": "working_s",
+            "colId": "time",
+            "cellRenderer": "FpTime",
+            "sortable": False,
+            "minWidth": 180,
+            "flex": 2.4,
+        },
+    ]
+
+
+def _number(field: str, name: str, form: str, hint: str) -> dict[str, Any]:
+    return {
+        "field": field,
+        "headerName": name,
+        "type": "rightAligned",
+        "valueFormatter": {"function": f"{form}(params.value)"},
+        "comparator": {"function": "fpNullsLast"},
+        "headerTooltip": hint,
+    }

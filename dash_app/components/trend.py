@@ -1,0 +1,127 @@
+"""Utilization and units, step by step, one above the other on one time axis."""
+
+from typing import Any
+
+from dash_app import formats
+from dash_app.records import Band, Overview, TrendStep
+from dash_app.timeline import Timeline
+
+HEIGHT = 340
+SHIFT_FILL = "rgba(120, 132, 150, 0.07)"
+BREAK_FILL = "rgba(120, 132, 150, 0.16)"
+PARTIAL_OPACITY = 0.45
+NAMED_BANDS_UP_TO = 8
+
+
+def trend_figure(
+    page: Overview, axis: Timeline, course: list[TrendStep | None]
+) -> dict[str, Any]:
+    """A bare plotly figure: colours come from the template, in the browser."""
+    labels = list(axis.labels)
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "name": "Utilization",
+                "x": labels,
+                "y": [step.utilization if step else None for step in course],
+                "mode": "lines+markers",
+                "fill": "tozeroy",
+                "hovertemplate": "%{y:.1%}",
+            },
+            {
+                "type": "bar",
+                "name": "Units",
+                "x": labels,
+                "y": [step.units if step else None for step in course],
+                "yaxis": "y2",
+                "marker": {"opacity": _opacities(page, axis)},
+                "customdata": [_beside(step) for step in course],
+                "hovertemplate": "%{y:,} %{customdata}",
+            },
+        ],
+        "layout": {
+            "height": HEIGHT,
+            "hovermode": "x unified",
+            "hoversubplots": "axis",
+            "bargap": 0.24,
+            "margin": {"l": 44, "r": 4, "t": 22, "b": 26},
+            "xaxis": {
+                "type": "category",
+                "anchor": "y2",
+                "range": [-0.5, len(labels) - 0.5],
+                "tickmode": "array",
+                "tickvals": list(axis.tick_labels),
+                "ticktext": list(axis.tick_labels.values()),
+                "tickangle": 0,
+                "showspikes": False,
+            },
+            "yaxis": {
+                "domain": [0.44, 1],
+                "range": [0, 1.04],
+                "tickvals": [0, 0.25, 0.5, 0.75, 1],
+                "tickformat": ".0%",
+            },
+            "yaxis2": {
+                "domain": [0, 0.34],
+                "rangemode": "tozero",
+                "nticks": 4,
+                "tickformat": ",",
+            },
+            "shapes": [_shape(axis, band) for band in page.bands],
+            "annotations": [*_names(axis, page.bands)],
+            "uirevision": "same",
+        },
+    }
+
+
+def _beside(step: TrendStep | None) -> str:
+    if step is None:
+        return ""
+    rate = formats.number(step.production_rate, 1)
+    return f"({rate} / h, {step.active_workers} workers)"
+
+
+def _opacities(page: Overview, axis: Timeline) -> list[float]:
+    """The step that still runs is paler: it is not comparable yet."""
+    if not page.period.running or page.now is None:
+        return [1.0] * len(axis.keys)
+    running = (
+        round(axis.position(page.now)) if page.step == "hour" else len(axis.keys) - 1
+    )
+    return [PARTIAL_OPACITY if i == running else 1.0 for i in range(len(axis.keys))]
+
+
+def _shape(axis: Timeline, band: Band) -> dict[str, Any]:
+    return {
+        "type": "rect",
+        "layer": "below",
+        "xref": "x",
+        "yref": "paper",
+        "x0": axis.position(band.starts_at),
+        "x1": axis.position(band.ends_at),
+        "y0": 0,
+        "y1": 1,
+        "line": {"width": 0},
+        "fillcolor": BREAK_FILL if band.kind == "break" else SHIFT_FILL,
+    }
+
+
+def _names(axis: Timeline, bands: list[Band]) -> list[dict[str, Any]]:
+    """The shifts' names above their bands, while there is room for them."""
+    shifts = [band for band in bands if band.kind == "shift"]
+    if len(shifts) > NAMED_BANDS_UP_TO:
+        return []
+    return [
+        {
+            "text": band.shift,
+            "xref": "x",
+            "yref": "paper",
+            "x": (axis.position(band.starts_at) + axis.position(band.ends_at)) / 2,
+            "y": 1,
+            "yanchor": "bottom",
+            "showarrow": False,
+        }
+        for band in shifts
+        if axis.position(band.ends_at) - axis.position(band.starts_at) > 1.5
+    ]
