@@ -38,7 +38,8 @@ from sql.embedded_state import (
 from sql.embedded_timescale import TimescaleBuild, check_build, find_build
 from sql.errors import ServerError
 
-THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Commits still reach the system at once, so that a killed server loses none.
+THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ class EmbeddedServer:
             return record.dsn()
         build = find_build(self._timescaledb, self._license)
         make_home(self.home)
-        with home_lock(self.home):
+        with home_lock(self.home) as lock:
             record = read_record(self.home) or new_record(self.home)
             account = accounts.serving_account(record.data)
-            self._prepare(record, account)
+            self._prepare(record, account, lock)
             if not life.wait_for_running(record):
                 check_build(build, record.timescaledb)
                 self._launch(record, account, build)
@@ -124,7 +125,7 @@ class EmbeddedServer:
         if record is None:
             return False
         with home_lock(self.home):
-            return life.shut_down(record.data)
+            return life.shut_down(record)
 
     def remove(self) -> None:
         """Stop a throw-away server at once and delete all it had, data included."""
@@ -159,7 +160,7 @@ class EmbeddedServer:
             timescaledb=record.timescaledb,
         )
 
-    def _prepare(self, record: ServerRecord, account: Account) -> None:
+    def _prepare(self, record: ServerRecord, account: Account, lock: int) -> None:
         """Have a data folder of our version and a socket folder, or say why not."""
         if not record.noted:
             record.data_folder = str(self._place(record, account) / "data")
@@ -171,7 +172,7 @@ class EmbeddedServer:
         # Before initdb: the passwords must be known whatever happens next.
         write_record(self.home, record)
         if not record.initialised:
-            self._initialise(record.data, record.superuser_password, account)
+            self._initialise(record, account, lock)
             record.initialised = True
             write_record(self.home, record)
 
@@ -184,38 +185,36 @@ class EmbeddedServer:
         write_if_changed(place / "home", f"{self.home}\n")
         return place
 
-    def _initialise(self, data: Path, password: str, account: Account) -> None:
+    def _initialise(self, record: ServerRecord, account: Account, lock: int) -> None:
         """Run initdb beside the data folder and put the result in its place."""
-        for left_over in data.parent.glob(".making.*"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        making = data.parent / f".making.{secrets.token_hex(4)}"
+        place = record.data.parent
+        for left_over in place.glob(".making.*"):
+            shutil.rmtree(left_over)
+        making = place / f".making.{secrets.token_hex(4)}"
         try:
             making.mkdir(mode=0o700)
             account.give(making)
-            password_file = making / "password"
-            write_if_changed(password_file, password)
-            account.give(password_file)
-            self._initdb(making / "data", password_file, data, account)
+            write_if_changed(making / "password", record.superuser_password)
+            account.give(making / "password")
+            self._initdb(making, record.data, account, lock)
             (making / "data" / "pg_hba.conf").write_text(config.ACCESS_RULES)
             with (making / "data" / "postgresql.conf").open("a") as file:
                 file.write(config.INCLUDES)
-            (making / "data").rename(data)
+            (making / "data").rename(record.data)
         except OSError as error:
             raise ServerError(
-                f"Cannot make the data folder {data}: {error.strerror}; free some "
-                "space or mend permissions, and run this again"
+                f"Cannot make the data folder {record.data} ({error.strerror}): free "
+                "some space or mend permissions, and run this again"
             ) from error
         finally:
             shutil.rmtree(making, ignore_errors=True)
 
-    def _initdb(
-        self, making: Path, password_file: Path, data: Path, account: Account
-    ) -> None:
+    def _initdb(self, making: Path, data: Path, account: Account, lock: int) -> None:
         command = [
             str(accounts.reachable_binaries(account) / "initdb"),
-            f"--pgdata={making}",
+            f"--pgdata={making / 'data'}",
             "--username=postgres",
-            f"--pwfile={password_file}",
+            f"--pwfile={making / 'password'}",
             "--auth=scram-sha-256",
             "--data-checksums",
             "--encoding=UTF8",
@@ -236,6 +235,8 @@ class EmbeddedServer:
             cwd="/",
             env=processes.CLEAN_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
+            # Killed, we leave initdb behind: the next start waits for its end.
+            pass_fds=[lock],
             **account.run_options(),
         )
         if done.returncode != 0:
@@ -292,7 +293,7 @@ class EmbeddedServer:
         write_record(self.home, record)
         if found.timescaledb and not found.loaded:
             # Somebody else made the extension, unseen until now.
-            life.shut_down(record.data)
+            life.shut_down(record)
             check_build(build, found.timescaledb)
             raise ServerError(
                 "The database needs TimescaleDB but the server does not load it: add "

@@ -57,7 +57,8 @@ def _furnish(record: ServerRecord) -> Furnished:
 
 
 def _connection(dsn: str) -> Connection:
-    return psycopg.connect(dsn, autocommit=True, sslmode="disable")
+    # What the caller set for other servers (PGSSLMODE, PGOPTIONS) is not for this one.
+    return psycopg.connect(dsn, autocommit=True, sslmode="disable", options="")
 
 
 def _holds(connection: Connection, query: LiteralString) -> bool:

@@ -42,7 +42,7 @@ def wait_for_running(record: ServerRecord) -> bool:
                 "answer: end it and run this again"
             )
         waiting.pause()
-    processes.clear_wreckage(record.data)
+    processes.clear_wreckage(record.data, Path(record.socket_folder))
     return False
 
 
@@ -72,9 +72,9 @@ class _Patience:
         time.sleep(0.02 if now - self._began < 2 else 0.2)
 
 
-def shut_down(data: Path) -> bool:
-    """End the server of a data folder and wait until no process of it is left."""
-    pid = processes.postmaster_of(data)
+def shut_down(record: ServerRecord) -> bool:
+    """End the server and wait until no process of it is left; False if none ran."""
+    pid = processes.postmaster_of(record.data)
     began = time.monotonic()
     waiting = _Patience("waiting for PostgreSQL to write its last checkpoint")
     with contextlib.suppress(ProcessLookupError):
@@ -84,5 +84,5 @@ def shut_down(data: Path) -> bool:
         if time.monotonic() - began > SHUTDOWN_LIMIT_S:
             break
         waiting.pause()
-    processes.clear_wreckage(data)
+    processes.clear_wreckage(record.data, Path(record.socket_folder))
     return pid is not None

@@ -17,6 +17,7 @@ from psycopg.pq import PGconn, Ping
 from sql.embedded_account import Account
 from sql.errors import ServerError
 
+PING_LIMIT_S = 3
 # Nothing of the caller's locale or libpq settings may leak into the server.
 CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -24,7 +25,11 @@ CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 def ping(host: str, port: int) -> Ping:
     """Ask the server there whether it takes connections; needs no password."""
     info = make_conninfo(
-        host=host, port=port, user="postgres", dbname="postgres", connect_timeout=3
+        host=host,
+        port=port,
+        user="postgres",
+        dbname="postgres",
+        connect_timeout=PING_LIMIT_S,
     )
     return Ping(PGconn.ping(info.encode()))
 
@@ -80,16 +85,17 @@ def _noted_pid(data_folder: Path) -> int | None:
         return None
 
 
-def clear_wreckage(data_folder: Path) -> None:
-    """End what a killed postmaster left: orphans that hold its memory, its pid file.
+def clear_wreckage(data_folder: Path, socket_folder: Path) -> None:
+    """End what a killed postmaster left: orphans that hold its memory, lock files.
 
-    Only to be called under the home's lock and when no postmaster lives. The pid file
-    goes because its id may by now be that of a stranger or a zombie, for which
-    PostgreSQL would refuse to start.
+    Only to be called under the home's lock and when no postmaster lives. The lock
+    files go because the process id in them may by now be that of a stranger or a
+    zombie, for which PostgreSQL would refuse to start.
     """
     end_all(lambda: processes_of(data_folder), signal.SIGQUIT)
-    with contextlib.suppress(FileNotFoundError):
-        (data_folder / "postmaster.pid").unlink()
+    (data_folder / "postmaster.pid").unlink(missing_ok=True)
+    for left_over in socket_folder.glob(".s.PGSQL.*"):
+        left_over.unlink(missing_ok=True)
 
 
 def end_all(
@@ -100,10 +106,10 @@ def end_all(
     sent = False
     while pids := find():
         late = time.monotonic() - began > patience_s
-        if late or not sent:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL if late else first)
+        for pid in pids if late or not sent else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if late else first)
+                os.kill(pid, signal.SIGCONT)
         sent = True
         time.sleep(0.02)
 

@@ -185,8 +185,12 @@ def say(message: str) -> None:
 
 
 @contextlib.contextmanager
-def home_lock(home: Path) -> Iterator[None]:
-    """Hold the home folder: of several processes one at a time changes the server."""
+def home_lock(home: Path) -> Iterator[int]:
+    """Hold the home folder: of several processes one at a time changes the server.
+
+    Gives the lock's file descriptor: a child that inherits it holds the lock too,
+    should this process be killed.
+    """
     path = home / "server.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -203,7 +207,7 @@ def home_lock(home: Path) -> Iterator[None]:
                 say("waiting for another process that starts or stops the server")
                 told = True
             time.sleep(0.05)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
