@@ -88,7 +88,8 @@ insert into floor.workers as w (site_key, worker_id, name, pseudonym)
 values (%(site_key)s, %(worker_id)s, %(name)s, %(pseudonym)s)
 on conflict (site_key, worker_id) do update
 set name = coalesce(excluded.name, w.name),
-    pseudonym = coalesce(excluded.pseudonym, w.pseudonym)
+    pseudonym = coalesce(excluded.pseudonym, w.pseudonym),
+    discovered = false
 
 -- name: workers --
 -- Workers of one site or of all.
@@ -103,7 +104,8 @@ order by s.site_id, w.worker_id
 insert into floor.workstations as w (site_key, workstation_id, name)
 values (%(site_key)s, %(workstation_id)s, %(name)s)
 on conflict (site_key, workstation_id) do update
-set name = coalesce(excluded.name, w.name)
+set name = coalesce(excluded.name, w.name),
+    discovered = false
 
 -- name: workstations --
 -- Workstations of one site or of all.

@@ -1,0 +1,35 @@
+"""`floorpulse`: the only place that knows every room. Commands live in commands/."""
+
+from __future__ import annotations
+
+import typer
+
+from commands import db, metrics, refresh, shift, site, worker, workstation
+from commands.failures import Commands
+
+app = typer.Typer(
+    cls=Commands,
+    help="What a plant runs when AI cameras watch its floor. The database is that of "
+    "FLOORPULSE_DSN, or a local one, started on demand.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.add_typer(db.app, name="db")
+app.command("refresh")(refresh.refresh)
+app.add_typer(site.app, name="site")
+app.add_typer(shift.app, name="shift")
+app.add_typer(worker.app, name="worker")
+app.add_typer(workstation.app, name="workstation")
+app.add_typer(metrics.app, name="metrics")
+
+
+def main() -> None:
+    """Entry point of the `floorpulse` command."""
+    app(prog_name="floorpulse")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What commands print: tables for people, one JSON object for programs.
+
+Results go to stdout; progress, notes and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Not a terminal: nobody folds lines for us, so none is cut.
+WIDE = 240
+DASH = "\u2013"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read; wide where the output is a file or a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else WIDE
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+def note(text: str) -> None:
+    """A remark that is no result."""
+    print(text, file=sys.stderr)
+
+
+def complain(text: str) -> None:
+    """An error, red on a terminal."""
+    from rich.text import Text
+
+    console(stderr=True).print(Text(f"Error: {text}", style="bold red"), soft_wrap=True)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; times are ISO 8601 in UTC."""
+    print(json.dumps(result, default=_jsonable, ensure_ascii=False, allow_nan=False))
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Iterable[str] | None = None,
+    *,
+    title: str | None = None,
+    empty: str = "Nothing there.",
+) -> None:
+    """Rows as a table, columns in the order given or as the first row has them."""
+    if not rows:
+        note(empty)
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(columns or rows[0])
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in names:
+        numeric = any(_is_number(row.get(name)) for row in rows)
+        table.add_column(
+            name, justify="right" if numeric else "left", overflow="fold", no_wrap=False
+        )
+    for row in rows:
+        table.add_row(*(Text(shown(name, row.get(name))) for name in names))
+    console().print(table)
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """One thing, a line per field."""
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        print(f"{name.ljust(width)}  {shown(name, value)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def shown(name: str, value: Any) -> str:
+    """A value as people read it: durations in hours, ratios in percent, NULL a dash."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return _number(name, value)
+    return str(value)
+
+
+def _number(name: str, value: float) -> str:
+    if name.endswith("utilization"):
+        return f"{value * 100:.1f} %"
+    if name.endswith("_s"):
+        return duration(value)
+    return f"{value:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds: 1:05:09."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

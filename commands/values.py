@@ -1,0 +1,101 @@
+"""Option values as people write them: weekdays, times of day, lengths, breaks."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sql.calendar import Break
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+FULL_DAYS = (
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+)
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def weekdays(text: str) -> tuple[int, ...]:
+    """`mon-fri`, `mon,wed` or both mixed, as numbers from Monday; sat-mon wraps."""
+    found: set[int] = set()
+    for part in text.lower().replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        low, high = _weekday(first, text), _weekday(last if dash else first, text)
+        found |= {(low + i) % 7 for i in range((high - low) % 7 + 1)}
+    return tuple(sorted(found))
+
+
+def _weekday(word: str, text: str) -> int:
+    for names in (DAYS, FULL_DAYS):
+        if word in names:
+            return names.index(word)
+    raise typer.BadParameter(
+        f"{text!r} names no weekdays: write mon-fri or mon,wed,fri", param_hint="--days"
+    )
+
+
+def days_text(numbers: Sequence[int]) -> str:
+    """Weekday numbers as `weekdays` reads them; runs of three and more as a range."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    words = [
+        [f"{DAYS[run[0]]}-{DAYS[run[-1]]}"] if len(run) > 2 else [DAYS[n] for n in run]
+        for run in runs
+    ]
+    return ",".join(word for run in words for word in run)
+
+
+def minute_of_day(text: str, option: str = "--start") -> int:
+    """`06:00` as minutes after midnight."""
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text.strip())
+    if found is None:
+        raise typer.BadParameter(
+            f"{text!r} is no time of day: write it as 06:00", param_hint=option
+        )
+    return int(found[1]) * 60 + int(found[2])
+
+
+def length(text: str, option: str = "--length") -> int:
+    """`8h`, `480m` or `7h30m` in minutes."""
+    found = re.fullmatch(r"(?:(\d{1,2})h)?(?:(\d{1,4})m)?", text.strip().lower())
+    if found is None or not any(found.groups()):
+        raise typer.BadParameter(
+            f"{text!r} is no length: write it as 8h, 480m or 7h30m", param_hint=option
+        )
+    return int(found[1] or 0) * 60 + int(found[2] or 0)
+
+
+def pause(text: str) -> Break:
+    """`12:00+30m`: a break by its start and length."""
+    from sql.calendar import Break
+
+    start, plus, duration = text.partition("+")
+    if not plus:
+        raise typer.BadParameter(
+            f"{text!r} is no break: write it as 12:00+30m", param_hint="--break"
+        )
+    return Break(minute_of_day(start, "--break"), length(duration, "--break"))
+
+
+def truth(text: str, option: str) -> bool:
+    """`true` or `false`."""
+    word = text.strip().lower()
+    if word not in TRUE + FALSE:
+        raise typer.BadParameter(
+            f"{text!r} is neither true nor false", param_hint=option
+        )
+    return word in TRUE
