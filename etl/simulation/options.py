@@ -101,7 +101,7 @@ class SimulatorOptions:
         self._need(self.stations >= 1, "stations", "at least 1")
         self._need(self.hours >= 0, "hours", "0 or more")
         self._need(self.seed >= 0, "seed", "0 or more")
-        self._need(self.speed > 0, "speed", "more than 0")
+        self._need(self.speed >= 1, "speed", "1 or more")
         self._need(self.tick_s > 0, "tick_s", "more than 0")
         self._need(0 <= self.duplicates <= 1, "duplicates", "a fraction from 0 to 1")
         self._need(0 <= self.late <= 1, "late", "a fraction from 0 to 1")
