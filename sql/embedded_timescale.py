@@ -34,6 +34,7 @@ def find_build(
     off), `license_name` for FLOORPULSE_LICENSE. A folder that was named must hold a
     build, the default folder may be missing. Raises BadSetting.
     """
+    chosen_license = _license_setting(license_name)
     setting = folder if folder is not None else os.environ.get("FLOORPULSE_TIMESCALEDB")
     if setting is not None and str(setting).strip().lower() in {"", "none"}:
         return None
@@ -44,7 +45,7 @@ def find_build(
             return None
     else:
         path = Path(setting).expanduser().absolute()
-    return _read_build(path, _license_setting(license_name))
+    return _read_build(path, chosen_license)
 
 
 def _license_setting(license_name: str | None) -> str:

