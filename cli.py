@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from commands import db, metrics, refresh, shift, site, worker, workstation
+from commands import (
+    db,
+    metrics,
+    processes,
+    refresh,
+    shift,
+    site,
+    up,
+    worker,
+    workstation,
+)
 from commands.failures import Commands
 
 app = typer.Typer(
@@ -17,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("up")(up.up)
 app.add_typer(db.app, name="db")
 app.command("refresh")(refresh.refresh)
 app.add_typer(site.app, name="site")
@@ -24,6 +35,9 @@ app.add_typer(shift.app, name="shift")
 app.add_typer(worker.app, name="worker")
 app.add_typer(workstation.app, name="workstation")
 app.add_typer(metrics.app, name="metrics")
+app.command("serve")(processes.serve)
+app.command("schedule")(processes.schedule)
+app.command("simulate")(processes.simulate)
 
 
 def main() -> None:

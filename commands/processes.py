@@ -1,0 +1,178 @@
+"""`floorpulse serve`, `schedule` and `simulate`: one process each."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.options import option
+from commands.output import note
+from commands.session import ready_dsn
+
+if TYPE_CHECKING:
+    from etl.simulator import Told
+
+Host = Annotated[str, option("--host", "Address to listen on.")]
+Port = Annotated[int, option("--port", "Port to listen on.", min=0, max=65535)]
+LogLevel = Annotated[
+    str, option("--log-level", "What is logged: debug, info, warning or error.")
+]
+# Browsers keep their live channel open: they are told to go and come back.
+SHUTDOWN_S = 5
+
+
+def begin(log_level: str) -> None:
+    """What every long-running command does first."""
+    from commands import lifeline, logs
+
+    if log_level not in logs.LEVELS:
+        raise typer.BadParameter(f"--log-level is one of {', '.join(logs.LEVELS)}")
+    logs.configure(log_level)
+    lifeline.watch()
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A bound socket; a sentence where the port is taken."""
+    from sql.errors import InputError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise InputError(
+            f"Cannot listen on {host}:{port}: {error.strerror}; choose another address "
+            "with --host and --port"
+        ) from error
+    return bound
+
+
+def serve(
+    host: Host = "127.0.0.1", port: Port = 8050, log_level: LogLevel = "info"
+) -> None:
+    """Serve the dashboard and the API, until Ctrl-C."""
+    begin(log_level)
+    bound = listening(host, port)
+    import uvicorn
+
+    from dash_app.server import create_app
+
+    config = uvicorn.Config(
+        create_app(ready_dsn()),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    note(f"http://{host}:{bound.getsockname()[1]}")
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def schedule(log_level: LogLevel = "info") -> None:
+    """Run the scheduler: refreshes, housekeeping. A second one stands by."""
+    begin(log_level)
+    from scheduler.service import serve as run
+
+    run(ready_dsn())
+
+
+def simulate(
+    site: Annotated[str, option("--site", "The site to simulate.")] = "demo",
+    workers: Annotated[int, option("--workers", "How many workers.")] = 6,
+    stations: Annotated[int, option("--stations", "How many workstations.")] = 6,
+    hours: Annotated[float, option("--hours", "Hours of history before now.")] = 48.0,
+    seed: Annotated[int, option("--seed", "The same seed, the same plant.")] = 1,
+    timezone: Annotated[
+        str, option("--timezone", "IANA time zone; auto: where people are at work now.")
+    ] = "auto",
+    speed: Annotated[
+        float, option("--speed", "Tell the history at so many times real time.")
+    ] = 1.0,
+    duplicates: Annotated[
+        float, option("--duplicates", "Share of events that are sent twice.")
+    ] = 0.0,
+    late: Annotated[float, option("--late", "Share of events that come late.")] = 0.0,
+    shuffle: Annotated[bool, option("--shuffle", "Send them out of order.")] = False,
+    edge_offline: Annotated[
+        bool,
+        option(
+            "--edge-offline", "An edge is offline for two hours, then sends it all."
+        ),
+    ] = False,
+    silent_camera: Annotated[
+        int | None, option("--silent-camera", "Number of a camera that goes silent.")
+    ] = None,
+    lighting_change: Annotated[
+        bool,
+        option("--lighting-change", "Confidence falls to 0.82 from day 11 on."),
+    ] = False,
+    no_live: Annotated[
+        bool, option("--no-live", "End when the history is told.")
+    ] = False,
+    output: Annotated[
+        str | None,
+        option("--output", "Write the history to a file (.csv or .ndjson) instead."),
+    ] = None,
+    log_level: LogLevel = "warning",
+) -> None:
+    """Simulate a plant: its history, then live, until Ctrl-C."""
+    begin(log_level)
+    from etl.simulation.options import LIGHTING_CHANGE, SimulatorOptions
+
+    options = SimulatorOptions(
+        site=site,
+        workers=workers,
+        stations=stations,
+        hours=hours,
+        seed=seed,
+        timezone=timezone,
+        speed=speed,
+        duplicates=duplicates,
+        late=late,
+        shuffle=shuffle,
+        edge_offline=edge_offline,
+        silent_camera=silent_camera,
+        changes=(LIGHTING_CHANGE,) if lighting_change else (),
+    )
+    if output is not None:
+        _write(options, output)
+    else:
+        _tell(options, live=not no_live)
+
+
+def _write(options: Any, output: str) -> None:
+    from datetime import UTC, datetime
+
+    from etl.simulation.stream import simulate as stream
+    from etl.simulation.stream import write
+
+    events = write(stream(options, datetime.now(UTC)), output)
+    note(f"{events} events written to {output}.")
+
+
+def _tell(options: Any, *, live: bool) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from etl.simulator import run
+
+    stop, caught_up = threading.Event(), threading.Event()
+
+    def progress(told: Told) -> None:
+        if told.caught_up and not caught_up.is_set():
+            caught_up.set()
+            note(f"{told.events} events of history are told; now live.")
+            if not live:
+                stop.set()
+
+    # Not in this thread: a signal that comes while it waits for an event could find the
+    # event's lock held.
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, ready_dsn(), options, stop, progress)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        running.result()
