@@ -1,7 +1,8 @@
-"""One refresh: dirty ranges into activity, touched hours into aggregates, and the new now.
+"""One refresh: dirty ranges into activity, touched hours into aggregates, a new now.
 
-The steps are SQL (sql/routines/refresh.sql); this module calls them one transaction at a
-time under the site's refresh lock, so that a crash anywhere leaves the rest to be done.
+The steps are SQL (sql/routines/refresh.sql); this module calls them one transaction
+at a time under the site's refresh lock, so that a crash anywhere leaves the rest to be
+done.
 """
 
 import json
@@ -50,12 +51,12 @@ def refresh_site(
     site_id: str,
     now: datetime | None = None,
     *,
-    on_progress: Callable[[int], None] = lambda rows: None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> RefreshReport:
     """Refresh one site up to `now` (default: the database's clock).
 
-    Waits for a refresh of the same site that is under way. `on_progress` is told the rows
-    written so far, after each step. Raises UnknownSite.
+    Waits for a refresh of the same site that is under way. `on_progress` is told the
+    rows written so far, after each step. Raises UnknownSite.
     """
     with connect(dsn) as conn:
         return refresh_with(conn, site_id, now, on_progress=on_progress)
@@ -66,7 +67,7 @@ def refresh_with(
     site_id: str,
     now: datetime | None = None,
     *,
-    on_progress: Callable[[int], None] = lambda rows: None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> RefreshReport:
     """`refresh_site` on a connection in autocommit that the caller keeps."""
     queries = load("refresh")
@@ -74,8 +75,8 @@ def refresh_with(
     row = conn.execute(queries["site_key"], (site_id,)).fetchone()
     if row is None:
         raise UnknownSite(
-            f"There is no site {site_id!r}. 'floorpulse site list' shows the sites there "
-            "are; a site is registered by its first event or by 'floorpulse site set'."
+            f"There is no site {site_id!r}. 'floorpulse site list' shows the sites; a "
+            "site is registered by its first event or by 'floorpulse site set'."
         )
     site_key = int(str(row[0]))
     with _refresh_lock(conn, site_key):
@@ -104,7 +105,7 @@ def _refresh(
     conn: _Connection,
     site_key: int,
     now: datetime,
-    on_progress: Callable[[int], None],
+    on_progress: Callable[[int], None] | None,
 ) -> tuple[int, int]:
     """Cut until nothing is left, then aggregate until nothing is left."""
     queries = load("refresh")
@@ -117,7 +118,8 @@ def _refresh(
         taken, written, cut_left, aggregated = _step(step)
         ranges += taken
         rows += written
-        on_progress(rows)
+        if on_progress:
+            on_progress(rows)
         if not cut_left:
             break
     if not aggregated:

@@ -1,8 +1,8 @@
-"""Brings a database to this version's schema: each migration once, the rest as it is now.
+"""Brings a database to this version's schema: migrations once, the rest as it is.
 
 Migrations run in order, each in a transaction with its line in the ledger (name and
-sha256: a released file that changed is refused). Routines, engine files, views and roles
-are applied again whenever their text changes. One installer at a time.
+sha256: a released file that changed is refused). Routines, engine files, views and
+roles are applied again whenever their text changes. One installer at a time.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class MigrationStatus:
 
 @dataclass
 class MigrationReport:
-    """What one `migrate` did: files applied, in order, and what to tell the operator."""
+    """What one `migrate` did: files applied, in order, and what to tell of it."""
 
     migrations: list[str] = field(default_factory=list)
     reapplied: list[str] = field(default_factory=list)
@@ -68,14 +68,14 @@ def migrate(dsn: str, *, until: str | None = None) -> MigrationReport:
             return _migrate(conn, until)
         except psycopg.errors.InsufficientPrivilege as error:
             raise MissingPrivilege(
-                f"The role of this DSN may not install floorpulse ({_first_line(error)}). "
-                "Make it the owner of the database, or let a superuser run "
-                "'floorpulse db migrate' once."
+                "The role of this DSN may not install floorpulse "
+                f"({_first_line(error)}). Make it the owner of the database, or let a "
+                "superuser run 'floorpulse db migrate' once."
             ) from error
 
 
 def status(dsn: str) -> MigrationStatus:
-    """Compare the ledger of a database with the files of this version; changes nothing."""
+    """Compare the ledger of a database with this version's files; changes nothing."""
     queries = load("migrate")
     with connect(dsn) as conn:
         if not _exists(conn, "floor.migrations"):
@@ -145,7 +145,7 @@ def _fix_engine(conn: _Connection, report: MigrationReport) -> None:
 
 
 def _timescaledb(conn: _Connection, report: MigrationReport) -> bool:
-    """Whether TimescaleDB is in this database, creating the extension where it can be."""
+    """Whether TimescaleDB is in this database, after creating it where possible."""
     queries = load("migrate")
     if conn.execute(queries["timescaledb_installed"]).fetchone():
         return True
@@ -191,7 +191,7 @@ def _reapply(conn: _Connection, report: MigrationReport) -> None:
 
 
 def _apply_all(conn: _Connection, wanted: list[SqlFile]) -> None:
-    """Apply in place; where a view's columns changed, make schema analytics anew."""
+    """Apply in place; where columns or signatures changed, make them all anew."""
     try:
         with conn.transaction():
             for file in wanted:
@@ -201,20 +201,23 @@ def _apply_all(conn: _Connection, wanted: list[SqlFile]) -> None:
         psycopg.errors.InvalidFunctionDefinition,
     ):
         with conn.transaction():
-            _clear_analytics(conn)
+            _clear(conn)
             for file in wanted:
                 _run(conn, file)
 
 
-def _clear_analytics(conn: _Connection) -> None:
+def _clear(conn: _Connection) -> None:
+    """Drop the views of analytics and our routines; tables and facts stay."""
+    queries = load("migrate")
     try:
-        for (statement,) in conn.execute(load("migrate")["clear_analytics"]).fetchall():
-            conn.execute(str(statement).encode())
+        for name in ("drop_views", "drop_routines"):
+            for (statement,) in conn.execute(queries[name]).fetchall():
+                conn.execute(str(statement).encode())
     except psycopg.errors.DependentObjectsStillExist as error:
         raise MigrationError(
-            "A view of schema analytics changes its columns, and objects of yours stand "
-            f"on it ({error.diag.message_detail}). Drop those, run 'floorpulse db "
-            "migrate' again and make them anew."
+            "A view of schema analytics changes its columns, and objects of yours "
+            f"stand on it ({error.diag.message_detail}). Drop those, run 'floorpulse "
+            "db migrate' again and make them anew."
         ) from error
 
 

@@ -1,6 +1,9 @@
 -- Aggregates on TimescaleDB Community: real-time continuous aggregates, daily on hourly.
 -- Same names as rollups.sql.
 
+-- What a refresh and real-time aggregation read by.
+create index if not exists activity_time on floor.activity (time);
+
 create materialized view if not exists floor.activity_hourly
 with (timescaledb.continuous, timescaledb.materialized_only = false) as
 select

@@ -145,10 +145,18 @@ begin
         p_site_key, t.hour, a.workstation_key, a.production_date, a.shift_key,
         floor.covered_us(range_agg(tstzrange(a.time, a.ends_at))),
         coalesce(floor.covered_us(range_agg(tstzrange(a.time, a.ends_at)) filter (where a.state = 0)), 0)
-    from (select distinct t.workstation_key, t.hour from floor.touched t
-          where t.site_key = p_site_key and t.touched_key <= last_key) t
+    from (
+        -- The hourly rows just made tell who was there: no index by workstation needed.
+        select distinct h.worker_key, h.workstation_key, h.hour
+        from (select distinct q.workstation_key, q.hour from floor.touched q
+              where q.site_key = p_site_key and q.touched_key <= last_key) q
+        join floor.activity_hourly h
+          on h.site_key = p_site_key and h.hour = q.hour and h.workstation_key = q.workstation_key
+        where h.hour between from_hour and to_hour
+    ) t
     join floor.activity a
-      on a.site_key = p_site_key and a.workstation_key = t.workstation_key
+      on a.site_key = p_site_key and a.worker_key = t.worker_key
+     and a.workstation_key = t.workstation_key
      and a.time >= t.hour and a.time < t.hour + interval '1 hour'
      and a.time >= from_hour and a.time < to_hour + interval '1 hour'
     where a.state < 2 and not a.in_break

@@ -43,7 +43,6 @@ begin
             in_break boolean not null
         )$ddl$ || partitioning;
     create index activity_worker_time on floor.activity (site_key, worker_key, time);
-    create index activity_workstation_time on floor.activity (site_key, workstation_key, time);
 
     if hypertables then
         perform create_hypertable('floor.events', by_range('time', interval '1 day'),

@@ -63,14 +63,21 @@ select count(*) from timescaledb_information.hypertables
 -- 'timescale' (Community) or 'apache'; null without the extension.
 select current_setting('timescaledb.license', true)
 
--- name: clear_analytics --
--- Drops every object of schema analytics, views in one statement so that their order is no matter.
+-- name: drop_views --
+-- Every view of schema analytics, in one statement so that their order is no matter.
 select 'drop view ' || string_agg(format('analytics.%I', c.relname), ', ')
 from pg_class c
 where c.relnamespace = 'analytics'::regnamespace and c.relkind = 'v'
 having count(*) > 0
-union all
-select 'drop function ' || string_agg(p.oid::regprocedure::text, ', ')
+
+-- name: drop_routines --
+-- Every routine of ours that no table, index or aggregate stands on.
+select 'drop routine ' || string_agg(p.oid::regprocedure::text, ', ')
 from pg_proc p
-where p.pronamespace = 'analytics'::regnamespace
+where p.pronamespace in ('floor'::regnamespace, 'ingest'::regnamespace, 'analytics'::regnamespace,
+                         'ops'::regnamespace)
+  and not exists (
+      select from pg_depend d
+      where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid and d.deptype = 'n'
+        and d.classid <> 'pg_proc'::regclass)
 having count(*) > 0

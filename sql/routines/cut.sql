@@ -82,6 +82,7 @@ language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
+set work_mem = '256MB'
 as $$
 -- Cuts the touched ranges (bounds included) of these workers again and returns the number
 -- of rows written. Range by range: rows of states in [p, n) go, and come again from events.
@@ -89,26 +90,35 @@ declare
     workers integer[];
     ps timestamptz[];
     ns timestamptz[];
+    stops timestamptz[];
+    open_stop timestamptz;
     first_p timestamptz;
-    last_n timestamptz;
+    last_stop timestamptz;
     written bigint;
 begin
-    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), min(b.p), max(b.n)
-    into workers, ps, ns, first_p, last_n
+    -- No row lies past any now there was. A piece lies after its state by its hold and a
+    -- gap at the most: under three days. That is not the rule by which rows go, only what
+    -- spares the scan of every later chunk. (Bounds are finite: TimescaleDB's chunk
+    -- exclusion adds to them.)
+    open_stop := greatest(p_now, (
+        select s.cut_now from floor.refresh_state s where s.site_key = p_site_key)) + interval '1 second';
+    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n),
+        array_agg(case when b.n < open_stop - interval '3 days' then b.n + interval '3 days' else open_stop end),
+        min(b.p),
+        max(case when b.n < open_stop - interval '3 days' then b.n + interval '3 days' else open_stop end)
+    into workers, ps, ns, stops, first_p, last_stop
     from floor.cut_bounds(p_site_key, p_now, p_workers, p_from, p_to) b;
     if workers is null then
         return 0;
     end if;
 
-    -- A piece lies after its state by its hold and a gap at the most: under three days.
-    -- That is not the state rule itself, only what lets the planner leave chunks out.
     with gone as (
         delete from floor.activity a
-        using unnest(workers, ps, ns) as b (worker_key, p, n)
+        using unnest(workers, ps, ns, stops) as b (worker_key, p, n, stop)
         where a.site_key = p_site_key and a.worker_key = b.worker_key
-          and a.time >= b.p and a.time < b.n + interval '3 days'
+          and a.time >= b.p and a.time < b.stop
           and a.state_at >= b.p and a.state_at < b.n
-          and a.time >= first_p and a.time < last_n + interval '3 days'
+          and a.time >= first_p and a.time < last_stop
         returning a.time, a.worker_key, a.workstation_key
     )
     insert into floor.touched (site_key, hour, worker_key, workstation_key)
@@ -120,7 +130,7 @@ begin
             (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
              shift_key, production_date, units, units_working, state, begins, in_break)
         select p_site_key, c.*
-        from floor.cut_rows(p_site_key, p_now, workers, ps, ns, first_p, last_n) c
+        from floor.cut_rows(p_site_key, p_now, workers, ps, ns, first_p, last_stop) c
         returning time, worker_key, workstation_key
     ),
     touched_rows as (
@@ -138,7 +148,7 @@ $$;
 create or replace function floor.cut_rows(
     p_site_key integer, p_now timestamptz,
     p_workers integer[], p_ps timestamptz[], p_ns timestamptz[],
-    p_first timestamptz, p_last timestamptz)
+    p_first timestamptz, p_stop timestamptz)
 returns table (
     worker_key integer, starts_at timestamptz, ends_at timestamptz, state_at timestamptz,
     duration_us bigint, workstation_key integer, shift_key integer, production_date date,
@@ -163,18 +173,24 @@ begin
         join floor.workstations w on w.workstation_key = e.workstation_key
         join floor.settings_spans s
           on s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to
-        where e.time >= p_first and e.time < p_last and e.time <= p_now
+        where e.time >= p_first and e.time < p_stop and e.time <= p_now
           and e.confidence >= s.min_confidence
     ),
     -- A count belongs to the last state not later than it: both carry that state's number.
     -- Counts sort after the states of their instant.
-    ordered as materialized (
+    numbered as (
         select g.*,
             count(*) filter (where g.event_type < 3) over (
                 partition by g.worker_key
                 order by g.time, g.event_type, g.workstation_id
                 rows unbounded preceding) as state_number
         from gated g
+    ),
+    ordered as materialized (
+        select m.*,
+            max(m.hold_ends_at) filter (where m.event_type = 0) over (
+                partition by m.worker_key, m.state_number) as works_until
+        from numbered m
     ),
     followed as (
         select o.*,
@@ -233,18 +249,12 @@ begin
           on sl.site_key = p_site_key and sl.hour = h.hour
          and sl.starts_at < h.ends_at and sl.ends_at > h.starts_at
     ),
-    -- One state row a number: superseded ones have numbers of their own, no count has them.
     count_rows as (
         select
-            c.worker_key, c.time, c.workstation_key, sl.shift_key, sl.production_date,
-            c.count,
-            case when st.event_type = 0 and st.hold_ends_at > c.time then c.count else 0 end
-                as units_working,
+            c.worker_key, c.time, c.workstation_key, sl.shift_key, sl.production_date, c.count,
+            case when c.works_until > c.time then c.count else 0 end as units_working,
             sl.in_break
         from ordered c
-        left join ordered st
-          on st.worker_key = c.worker_key and st.state_number = c.state_number
-         and st.event_type < 3
         join floor.calendar_slices sl
           on sl.site_key = p_site_key and sl.hour = floor.hour_of(c.time)
          and sl.starts_at <= c.time and sl.ends_at > c.time

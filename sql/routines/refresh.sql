@@ -21,8 +21,8 @@ begin
     ),
     taken as (
         delete from floor.dirty d
-        using queued q
-        where d.ctid = q.place and q.before < p_events
+        where d.ctid = any (array(select q.place from queued q where q.before < p_events))
+          and d.site_key = p_site_key
         returning d.worker_key, d.from_time, d.to_time, d.events
     ),
     beyond_now as (
