@@ -7,6 +7,7 @@ from typing import LiteralString
 
 import psycopg
 from psycopg import sql as compose
+from psycopg.conninfo import make_conninfo
 
 from sql.embedded_state import ServerRecord
 from sql.errors import ServerError
@@ -57,8 +58,9 @@ def _furnish(record: ServerRecord) -> Furnished:
 
 
 def _connection(dsn: str) -> Connection:
-    # What the caller set for other servers (PGSSLMODE, PGOPTIONS) is not for this one.
-    return psycopg.connect(dsn, autocommit=True, sslmode="disable", options="")
+    # What the caller set for other servers (PGSSLMODE, PGOPTIONS ..) is not for this.
+    ours = {"hostaddr": "127.0.0.1", "sslmode": "disable", "options": ""}
+    return psycopg.connect(make_conninfo(dsn, **ours), autocommit=True)
 
 
 def _holds(connection: Connection, query: LiteralString) -> bool:

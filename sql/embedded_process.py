@@ -26,9 +26,11 @@ def ping(host: str, port: int) -> Ping:
     """Ask the server there whether it takes connections; needs no password."""
     info = make_conninfo(
         host=host,
+        hostaddr="",
         port=port,
         user="postgres",
         dbname="postgres",
+        sslmode="disable",
         connect_timeout=PING_LIMIT_S,
     )
     return Ping(PGconn.ping(info.encode()))

@@ -183,6 +183,8 @@ def test_environment_of_the_caller_does_not_leak(tmp_path: Path) -> None:
         "PGDATA": "/nowhere",
         "PGPORT": "1",
         "PGHOST": "/nowhere",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGSSLMODE": "require",
         "PGUSER": "nobody",
         "PGDATABASE": "nothing",
         "PGOPTIONS": "-c work_mem=nonsense",
