@@ -1,4 +1,4 @@
-"""Whether this container does its work: exit 0 if so, else 1 and one line that says why.
+"""Whether this container does its work: exit 0 if so, else 1 and a line says why.
 
 web: the server answers on its port. scheduler: the database has a fresh heartbeat (a
 standby is well while another one leads).
@@ -6,20 +6,23 @@ standby is well while another one leads).
 
 import os
 import sys
-import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException
 
 HEARTBEAT = "select ok from analytics.jobs where job = 'heartbeat'"
 
 
 def web() -> str | None:
     """What is wrong with the server; None if it is well."""
-    url = f"http://127.0.0.1:{os.environ.get('FLOORPULSE_PORT', '8050')}/api/v1/health"
+    port = int(os.environ.get("FLOORPULSE_PORT", "8050"))
+    connection = HTTPConnection("127.0.0.1", port, timeout=4)
     try:
-        with urllib.request.urlopen(url, timeout=4) as answer:  # noqa: S310
-            return None if answer.status == 200 else f"{url}: status {answer.status}"
-    except (urllib.error.URLError, OSError) as error:
-        return f"{url}: {error}"
+        connection.request("GET", "/api/v1/health")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        return f"port {port}: {error}"
+    finally:
+        connection.close()
+    return None if status == 200 else f"port {port}: status {status}"
 
 
 def scheduler() -> str | None:

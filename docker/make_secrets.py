@@ -13,7 +13,7 @@ APP_ID = 10_001
 
 
 def make(folder: Path) -> None:
-    """Write what is missing; a password that is there stays, as the database knows it."""
+    """Write what is missing; a password that is there stays: the database knows it."""
     password = folder / "db_password"
     if not password.exists():
         write(password, secrets.token_urlsafe(32), 0o400)
