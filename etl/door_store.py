@@ -1,0 +1,190 @@
+"""Events into floor.events: COPY where nothing is there yet, else only what is missing.
+
+Runs inside the batch's transaction. The unique key has the last word: where it objects,
+the COPY is undone to its savepoint and every key is matched against what is stored now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from psycopg.errors import UniqueViolation
+
+from etl.door_copy import TIME, copy_rows
+from etl.door_parts import VALUES, Part
+from sql import queries
+from sql.connect import Connection
+from sql.wall_clock import moment
+
+# Keys looked up to learn whether rows of a batch are there already; a batch of no more
+# is looked up whole.
+_SAMPLE = 128
+_EVENT_COLUMNS = {
+    "site_key": "int4",
+    "worker_key": "int4",
+    "time": TIME,
+    "duration_s": "float8",
+    "workstation_key": "int4",
+    "confidence": "float4",
+    "count": "int4",
+    "model_key": "int4",
+    "camera_key": "int4",
+    "event_type": "int2",
+}
+_KEY_COLUMNS = {
+    "position": "int4",
+    "worker_key": "int4",
+    "time": TIME,
+    "workstation_key": "int4",
+    "event_type": "int2",
+}
+_MATCHED = np.dtype(
+    [
+        ("position", ">i4"),
+        ("confidence", ">f4"),
+        ("count", ">i4"),
+        ("duration_s", ">f8"),
+    ]
+)
+_MATCHED_SCHEMA = {
+    "position": pl.Int64,
+    "stored_confidence": pl.Float32,
+    "stored_count": pl.Int32,
+    "stored_duration_s": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of a part's rows: new ones, and duplicates beside what stands there.
+
+    duplicates: the rows with stored_confidence, stored_count, stored_duration_s.
+    """
+
+    new: pl.DataFrame
+    duplicates: pl.DataFrame
+
+
+class EventStore:
+    """The writing end of the door; remembers whether the last batch held duplicates."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._queries = queries.load("door")
+        self._suspicious = False
+        conn.execute(self._queries["make_key_staging"])
+
+    def store(self, part: Part) -> Stored:
+        """Write what is new of a part; call inside a transaction."""
+        events = part.events.with_columns(
+            position=pl.int_range(pl.len(), dtype=pl.Int64),
+            site_key=pl.lit(part.site_key, dtype=pl.Int32),
+            time=pl.col("time_us"),
+        )
+        matched = self._probe(events, part.site_key)
+        while True:
+            new = events.join(matched, on="position", how="anti", maintain_order="left")
+            if self._copied(new):
+                break
+            matched = self._match_all(events, part.site_key)
+        duplicates = _duplicates(events, matched, part.repeats)
+        self._suspicious = not duplicates.is_empty()
+        return Stored(new, duplicates)
+
+    def _copied(self, new: pl.DataFrame) -> bool:
+        """COPY new rows; False, and nothing written, where the unique key objects."""
+        if new.is_empty():
+            return True
+        try:
+            with self._conn.transaction():
+                copy_rows(self._conn, "floor.events", new, _EVENT_COLUMNS)
+        except UniqueViolation:
+            return False
+        return True
+
+    def _probe(self, events: pl.DataFrame, site_key: int | None) -> pl.DataFrame:
+        """Match a sample of the keys, and all of them where any of it is stored."""
+        sample = events
+        if events.height > _SAMPLE:
+            if self._suspicious:
+                return self._match_all(events, site_key)
+            last = events.height - 1
+            sample = events[[last * i // (_SAMPLE - 1) for i in range(_SAMPLE)]]
+        matched = self._match_few(sample, site_key)
+        if matched.is_empty() or sample.height == events.height:
+            return matched
+        return self._match_all(events, site_key)
+
+    def _match_few(self, keys: pl.DataFrame, site_key: int | None) -> pl.DataFrame:
+        parameters = {
+            "positions": keys["position"].to_list(),
+            "worker_keys": keys["worker_key"].to_list(),
+            "times": [moment(us) for us in keys["time_us"]],
+            "workstation_keys": keys["workstation_key"].to_list(),
+            "event_types": keys["event_type"].to_list(),
+        }
+        return self._matched("match_few", keys, parameters, site_key)
+
+    def _match_all(self, keys: pl.DataFrame, site_key: int | None) -> pl.DataFrame:
+        self._conn.execute("truncate pg_temp.door_keys")
+        copy_rows(self._conn, "pg_temp.door_keys", keys, _KEY_COLUMNS)
+        return self._matched("match_staged", keys, {}, site_key)
+
+    def _matched(
+        self,
+        query: str,
+        keys: pl.DataFrame,
+        parameters: dict[str, Any],
+        site_key: int | None,
+    ) -> pl.DataFrame:
+        """Positions of keys that are stored, and the values that stand there."""
+        times = keys.select(first=pl.col("time_us").min(), last=pl.col("time_us").max())
+        first, last = times.row(0)
+        bounds = {
+            "site_key": site_key,
+            "from_time": moment(first),
+            "to_time": moment(last),
+        }
+        with self._conn.cursor(binary=True) as cursor:
+            row = cursor.execute(self._queries[query], parameters | bounds).fetchone()
+        found = np.frombuffer((row and row[0]) or b"", dtype=_MATCHED)
+        names = zip(_MATCHED_SCHEMA, found.dtype.names or (), strict=True)
+        columns = {
+            name: found[field].astype(found[field].dtype.newbyteorder("="))
+            for name, field in names
+        }
+        return pl.DataFrame(columns, schema_overrides=_MATCHED_SCHEMA).with_columns(
+            # No duration is 0 on the wire: a stored one is always more.
+            pl.col("stored_duration_s").replace(0.0, None)
+        )
+
+
+def _duplicates(
+    events: pl.DataFrame, matched: pl.DataFrame, repeats: pl.DataFrame
+) -> pl.DataFrame:
+    """Rows already stored, and repeats within the batch, beside the row that stands.
+
+    A repeat stands beside the stored event where there is one, else beside the first
+    line of its identity, which has just become the stored one.
+    """
+    columns = ["row", "position", *VALUES]
+    stored = events.select(columns).join(matched, on="position", how="inner")
+    if repeats.is_empty():
+        return stored
+    first = events.select("position", *(pl.col(v).alias(f"first_{v}") for v in VALUES))
+    beside = (
+        repeats.select(columns)
+        .join(first, on="position", how="left")
+        .join(matched.with_columns(is_stored=pl.lit(True)), on="position", how="left")
+        .with_columns(
+            pl.when("is_stored")
+            .then(f"stored_{value}")
+            .otherwise(f"first_{value}")
+            .alias(f"stored_{value}")
+            for value in VALUES
+        )
+    )
+    return stored.vstack(beside.select(stored.columns))

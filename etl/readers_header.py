@@ -1,0 +1,165 @@
+"""What an event file is: its format, its header, and which column is which field."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from etl.readers import LONGEST_LINE, Reader, require_utf8
+from etl.readers_csv import CsvReader
+from etl.readers_ndjson import NdjsonReader
+from etl.shape import FIELDS, REQUIRED
+from sql.errors import InputError
+
+_ALIASES = {"timestamp": "time"}
+_NDJSON_SUFFIXES = {".ndjson", ".jsonl", ".json"}
+_CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How to read a file: what reads its records, and the bytes and lines before them."""
+
+    reader: Reader
+    format: str
+    bytes: int
+    lines: int
+    notices: list[str] = field(default_factory=list)
+
+
+def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
+    """`--map column=name` as column of the file to field; InputError where it is none.
+
+    Where only one side is a field's name, that is the field, whichever side it is on.
+    """
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        column, equals, name = (part.strip() for part in pair.partition("="))
+        if not equals or not column or not name:
+            raise InputError(f"--map {pair!r}: write column=name, such as ts=time")
+        if name not in FIELDS and column in FIELDS:
+            column, name = name, column
+        if name not in FIELDS:
+            raise InputError(
+                f"--map {pair!r}: no field is called {name!r}; {_fields()}"
+            )
+        mapping[column] = name
+    return mapping
+
+
+def open_reader(
+    first: bytes, name: str, mapping: Mapping[str, str], site: str | None
+) -> Opening:
+    """Look at the first bytes of a file's content; InputError where it is no event file."""
+    if first.startswith(_UTF16):
+        raise InputError(f"{name} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
+    mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
+    if _is_ndjson(first[mark:], name):
+        return Opening(NdjsonReader(name, _names(mapping), site), "ndjson", mark, 0)
+    return _open_csv(first, mark, name, mapping, site)
+
+
+def _is_ndjson(first: bytes, name: str) -> bool:
+    begins = first[:LONGEST_LINE].lstrip()[:1]
+    suffixes = [s.lower() for s in PurePath(name).suffixes if s not in (".gz", ".zst")]
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in _NDJSON_SUFFIXES:
+        if begins == b"[":
+            raise InputError(
+                f"{name} is one JSON array; NDJSON has one object a line "
+                f"(jq -c '.[]' makes it so)"
+            )
+        if b"\0" in first[:LONGEST_LINE]:
+            raise InputError(f"{name} is no NDJSON: it holds NUL bytes")
+        return True
+    return suffix not in _CSV_SUFFIXES and begins == b"{"
+
+
+def _names(mapping: Mapping[str, str]) -> dict[str, str]:
+    """Names in the file to fields; what is mapped to a field goes before its own name."""
+    mapped = dict(mapping)
+    rest = {f: f for f in FIELDS if f not in mapped} | _ALIASES
+    return mapped | {name: f for name, f in rest.items() if name not in mapped}
+
+
+def _open_csv(
+    first: bytes, mark: int, name: str, mapping: Mapping[str, str], site: str | None
+) -> Opening:
+    if not first[mark:].strip():
+        return Opening(CsvReader(name, {}, len(FIELDS), site), "csv", len(first), 0)
+    end = first.find(b"\n", mark, mark + LONGEST_LINE) + 1
+    if not end and len(first) > LONGEST_LINE:
+        raise InputError(f"{name} is no CSV: its first line is longer than 64 kB")
+    header_bytes = first[mark : end or len(first)]
+    require_utf8(header_bytes, name, 1)
+    if b"\0" in header_bytes:
+        raise InputError(f"{name} is no CSV: line 1 holds NUL bytes")
+    header = [
+        c.strip() for c in next(csv.reader([header_bytes.decode().rstrip("\r\n")]))
+    ]
+    columns, notices = _columns(header, name, mapping, site)
+    reader = CsvReader(name, columns, len(header), site)
+    return Opening(reader, "csv", mark + len(header_bytes), 1, notices)
+
+
+def _columns(
+    header: Sequence[str], name: str, mapping: Mapping[str, str], site: str | None
+) -> tuple[dict[str, int], list[str]]:
+    """Field to position in the header, and a notice of columns that are ignored."""
+    absent = [column for column in mapping if column not in header]
+    if absent:
+        raise InputError(
+            f"{name} has no column {absent[0]!r} that --map speaks of; "
+            f"it has {', '.join(header)}"
+        )
+    fields = _names(mapping)
+    columns: dict[str, int] = {}
+    for position, column in enumerate(header):
+        field_name = fields.get(column)
+        if field_name is None or (
+            column not in mapping and field_name in mapping.values()
+        ):
+            continue
+        if field_name in columns:
+            raise InputError(
+                f"{name} has two columns for {field_name}; --map says which one it is"
+            )
+        columns[field_name] = position
+    _require(columns, header, name, site)
+    used = set(columns.values())
+    ignored = [column for at, column in enumerate(header) if at not in used]
+    return columns, [f"columns ignored: {', '.join(ignored)}"] if ignored else []
+
+
+def _require(
+    columns: Mapping[str, int], header: Sequence[str], name: str, site: str | None
+) -> None:
+    missing = [
+        f for f in REQUIRED if f not in columns and not (f == "site_id" and site)
+    ]
+    if not missing:
+        return
+    hints = []
+    if missing == ["site_id"]:
+        hints.append("name the site with --site")
+    if len(header) == 1:
+        hints.append("is it separated by commas?")
+    for f in missing:
+        close = difflib.get_close_matches(f, header, n=1)
+        if close:
+            hints.append(f"--map {close[0]}={f}")
+    found = ", ".join(header)[:200]
+    advice = f" ({'; '.join(hints)})" if hints else ""
+    raise InputError(
+        f"{name} is no event file: line 1 has no column {', '.join(missing)}; "
+        f"its columns: {found}{advice}"
+    )
+
+
+def _fields() -> str:
+    return f"there are {', '.join(FIELDS)}"

@@ -1,0 +1,180 @@
+-- name: arrival --
+-- The database's clock, and whether unknown sites are refused.
+select clock_timestamp(), i.strict_sites
+from floor.installation i;
+
+-- name: sites --
+-- What sites say about the events they take; spans in microseconds since 1970, null: open.
+select
+    s.site_id,
+    s.site_key,
+    s.registration = 'strict',
+    s.retention_days,
+    array_agg(p.timezone order by p.valid_from),
+    array_agg(floor.micros(p.valid_from) order by p.valid_from),
+    array_agg(floor.micros(p.valid_to) order by p.valid_from)
+from floor.sites s
+join floor.settings_spans p using (site_key)
+where s.site_id = any (%(site_ids)s)
+group by s.site_key;
+
+-- name: register_site --
+-- A site seen for the first time, with default settings.
+select floor.register_site(%(site_id)s, true);
+
+-- name: known_workers --
+select w.worker_id, w.worker_key
+from floor.workers w
+where w.site_key = %(site_key)s and w.worker_id = any (%(ids)s);
+
+-- name: known_workstations --
+select w.workstation_id, w.workstation_key
+from floor.workstations w
+where w.site_key = %(site_key)s and w.workstation_id = any (%(ids)s);
+
+-- name: known_models --
+select m.model_version, m.model_key
+from floor.models m
+where m.site_key = %(site_key)s and m.model_version = any (%(ids)s);
+
+-- name: known_cameras --
+select c.camera_id, c.camera_key
+from floor.cameras c
+where c.site_key = %(site_key)s and c.camera_id = any (%(ids)s);
+
+-- name: register_workers --
+select r.id, r.key from floor.register_workers(%(site_key)s, %(ids)s, true) r;
+
+-- name: register_workstations --
+select r.id, r.key from floor.register_workstations(%(site_key)s, %(ids)s, true) r;
+
+-- name: register_models --
+select r.id, r.key from floor.register_models(%(site_key)s, %(ids)s) r;
+
+-- name: register_cameras --
+select r.id, r.key from floor.register_cameras(%(site_key)s, %(ids)s) r;
+
+-- name: ensure_chunks --
+-- Partitions or chunks for a range, in a short transaction of their own.
+select floor.ensure_chunks(%(from_time)s, %(to_time)s, %(rows)s);
+
+-- name: make_key_staging --
+-- Typed staging for the keys of a batch whose rows may already be there.
+create temp table if not exists door_keys (
+    position integer not null,
+    worker_key integer not null,
+    time timestamptz not null,
+    workstation_key integer not null,
+    event_type smallint not null
+) on commit delete rows;
+
+-- name: make_reject_staging --
+create temp table if not exists door_rejects (
+    code text not null,
+    message text not null,
+    raw bytea not null,
+    line bigint,
+    site_id text
+) on commit delete rows;
+
+-- name: stage_rejects --
+copy pg_temp.door_rejects (code, message, raw, line, site_id) from stdin;
+
+-- name: match_few --
+-- Which of a few keys are stored, and what their events say (see matched_dtype).
+select string_agg(
+    int4send(k.position) || float4send(e.confidence) || int4send(e.count)
+        || float8send(coalesce(e.duration_s, 0)), '')
+from unnest(
+    %(positions)s::int[], %(worker_keys)s::int[], %(times)s::timestamptz[],
+    %(workstation_keys)s::int[], %(event_types)s::smallint[]
+) as k (position, worker_key, time, workstation_key, event_type)
+-- Lateral, with OFFSET: an index probe a key, whatever the planner thinks of unnest.
+cross join lateral (
+    select e.confidence, e.count, e.duration_s
+    from floor.events e
+    where e.site_key = %(site_key)s
+        and e.worker_key = k.worker_key
+        and e.time = k.time
+        and e.workstation_key = k.workstation_key
+        and e.event_type = k.event_type
+        and e.time between %(from_time)s and %(to_time)s
+    offset 0
+) e;
+
+-- name: match_staged --
+-- The same for all keys in staging.
+select string_agg(
+    int4send(k.position) || float4send(e.confidence) || int4send(e.count)
+        || float8send(coalesce(e.duration_s, 0)), '')
+from pg_temp.door_keys k
+join floor.events e
+    on e.site_key = %(site_key)s
+    and e.worker_key = k.worker_key
+    and e.time = k.time
+    and e.workstation_key = k.workstation_key
+    and e.event_type = k.event_type
+    and e.time between %(from_time)s and %(to_time)s;
+
+-- name: park --
+-- Staged rejects into the books; bytes that came before from the same source are counted.
+with staged as (
+    select
+        r.code,
+        (array_agg(r.message order by r.line))[1] as message,
+        r.raw,
+        sha256(r.raw) as digest,
+        min(r.line) as line,
+        (array_agg(r.site_id))[1] as site_id,
+        count(*)::int as seen
+    from pg_temp.door_rejects r
+    group by r.raw, r.code
+)
+insert into ingest.rejects as r
+    (code, message, raw, raw_sha256, source, line, site_id, load_id, seen, received_at,
+     last_seen_at)
+select
+    s.code, s.message, s.raw, s.digest, %(source)s, s.line, s.site_id, %(load_id)s, s.seen,
+    %(arrival)s, %(arrival)s
+from staged s
+order by s.digest, s.code
+on conflict (raw_sha256, code, source) do update
+set seen = r.seen + excluded.seen, last_seen_at = excluded.last_seen_at;
+
+-- name: tally --
+insert into ingest.tallies
+    (site_id, hour, stored, duplicates, conflicts, parked, late, latency_histogram)
+values
+    (%(site_id)s, %(hour)s, %(stored)s, %(duplicates)s, %(conflicts)s, %(parked)s, %(late)s,
+     %(latency_histogram)s);
+
+-- name: notify --
+select pg_notify('floorpulse_events', %(payload)s);
+
+-- name: advance_load --
+-- Counts of one committed part; the resume point moves with the last part of a block.
+update ingest.loads
+set read = read + %(read)s,
+    stored = stored + %(stored)s,
+    duplicates = duplicates + %(duplicates)s,
+    conflicts = conflicts + %(conflicts)s,
+    parked = parked + %(parked)s,
+    parked_codes = (
+        select coalesce(jsonb_object_agg(added.code, added.rows), '{}')
+        from (
+            select c.key as code, sum(c.value::bigint) as rows
+            from (
+                select * from jsonb_each_text(parked_codes)
+                union all
+                select * from jsonb_each_text(%(parked_codes)s)
+            ) c
+            group by c.key
+        ) added
+    ),
+    site_done = %(site_done)s,
+    block_digest = %(block_digest)s,
+    bytes_done = coalesce(%(bytes_done)s, bytes_done),
+    lines_done = coalesce(%(lines_done)s, lines_done),
+    prefix_digest = coalesce(%(prefix_digest)s, prefix_digest),
+    updated_at = %(arrival)s
+where load_id = %(load_id)s;

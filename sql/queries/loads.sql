@@ -1,0 +1,47 @@
+-- name: candidates --
+-- Unfinished loads that began with the same bytes and options, the furthest first.
+select l.load_id, l.bytes_done, l.lines_done, coalesce(l.prefix_digest, sha256(''))
+from ingest.loads l
+where l.head_digest = %(head_digest)s
+    and l.options = %(options)s
+    and l.state <> 'done'
+order by l.bytes_done desc, l.load_id
+limit 100;
+
+-- name: claim --
+-- Nobody else continues this load while we live.
+select pg_advisory_lock(hashtext('floorpulse.load'), %(load_id)s::integer);
+
+-- name: standing --
+select l.state, coalesce(l.prefix_digest, sha256(''))
+from ingest.loads l
+where l.load_id = %(load_id)s;
+
+-- name: release --
+select pg_advisory_unlock(hashtext('floorpulse.load'), %(load_id)s::integer);
+
+-- name: start --
+insert into ingest.loads (source, site_id, options, head_digest)
+values (%(source)s, %(site_id)s, %(options)s, %(head_digest)s)
+returning load_id;
+
+-- name: continue --
+update ingest.loads
+set state = 'running', error = null, updated_at = clock_timestamp()
+where load_id = %(load_id)s
+returning site_done, block_digest;
+
+-- name: finish --
+update ingest.loads
+set state = 'done', finished_at = clock_timestamp(), updated_at = clock_timestamp()
+where load_id = %(load_id)s;
+
+-- name: fail --
+update ingest.loads
+set state = 'failed', error = %(error)s, updated_at = clock_timestamp()
+where load_id = %(load_id)s;
+
+-- name: counts --
+select l.read, l.stored, l.duplicates, l.conflicts, l.parked_codes
+from ingest.loads l
+where l.load_id = %(load_id)s;
