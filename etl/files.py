@@ -23,7 +23,7 @@ from psycopg.errors import LockNotAvailable
 from etl.door import Counts, Door, Progress
 from etl.door_parts import NOTHING, Prepared
 from etl.readers import BLOCK_BYTES, STDIN, Block, Reader
-from etl.readers_header import open_reader
+from etl.readers_header import Opening, open_reader
 from etl.readers_lines import TOO_LONG, Spans, block_of, line_spans
 from etl.readers_source import Source
 from etl.shape_time import NaiveTimes
@@ -139,7 +139,7 @@ class _Load:
         opening = open_reader(source.data, source.name, self.mapping, self.site)
         self.report.notices += opening.notices
         if not self.report.dry_run:
-            self._begin(source, door.conn, opening.format, head)
+            self._begin(source, door.conn, opening, head)
         if source.offset == 0:
             source.fill()
             source.take(opening.bytes, opening.lines)
@@ -153,12 +153,14 @@ class _Load:
             self._finish(door.conn)
 
     def _begin(
-        self, source: Source, conn: Connection, format_name: str, head: bytes
+        self, source: Source, conn: Connection, opening: Opening, head: bytes
     ) -> None:
         """Continue an unfinished load of this content, or enter a new one."""
         options = json.dumps(
             {
-                "format": format_name,
+                "format": opening.format,
+                # What parked lines need to be read again.
+                "header": source.data[: opening.bytes].decode("utf-8", "replace"),
                 "site": self.site,
                 "timezone": self.timezone,
                 "map": dict(sorted(self.mapping.items())),
