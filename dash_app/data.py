@@ -42,6 +42,7 @@ WAIT_S = 4.0
 KEEP_S = 30.0
 KEEP_ENGINE_S = 3600.0
 HOURLY_UP_TO = timedelta(days=8, hours=1)
+HOURLY_COURSE_UP_TO = timedelta(days=2, hours=1)
 HOUR_COLUMNS_UP_TO = timedelta(hours=26)
 
 
@@ -151,9 +152,13 @@ class Data:
             "window_to": period.window_to,
             "shift": period.shift_name,
         }
-        kpis, trend, bands, leaderboard, heatmap = await asyncio.gather(
+        course_step = "hour" if length <= HOURLY_COURSE_UP_TO else "day"
+        kpis, trend, course, bands, leaderboard, heatmap = await asyncio.gather(
             self._rows("kpis", Kpis, asked),
             self._rows("trend", TrendStep, {**window, "step": step}),
+            self._rows("trend", TrendStep, {**window, "step": course_step})
+            if course_step != step
+            else _nothing(),
             self._bands(site, period, step),
             self._rows("leaderboard", LeaderboardRow, window),
             self._rows(
@@ -172,6 +177,7 @@ class Data:
             by_time_of_day=by_time_of_day,
             kpis=kpis[0],
             trend=trend,
+            course=course or trend,
             bands=bands,
             leaderboard=leaderboard,
             heatmap=heatmap,
@@ -206,6 +212,10 @@ class Data:
                 )
                 row = await cursor.fetchone()
                 return row[0] if row else None
+
+
+async def _nothing() -> list[TrendStep]:
+    return []
 
 
 def _chosen(sites: list[Site], site_id: str | None) -> Site | None:

@@ -5,12 +5,12 @@ from zoneinfo import ZoneInfo
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-THIN = "\N{NARROW NO-BREAK SPACE}"
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """0.5833 -> '58.3 %'."""
-    return DASH if fraction is None else f"{fraction * 100:.{digits}f}{THIN}%"
+    """0.5833 -> '58.3%'."""
+    return DASH if fraction is None else f"{fraction * 100:.{digits}f}%"
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -24,19 +24,23 @@ def duration(seconds: float | None) -> str:
         return DASH
     hours, rest = divmod(int(seconds), 3600)
     if hours >= 100:
-        return f"{hours:,}{THIN}h"
+        return f"{hours:,}{SPACE}h"
     minutes = rest // 60
-    return f"{hours}{THIN}h {minutes:02d}{THIN}min" if hours else f"{minutes}{THIN}min"
+    return (
+        f"{hours}{SPACE}h{SPACE}{minutes:02d}{SPACE}min"
+        if hours
+        else f"{minutes}{SPACE}min"
+    )
 
 
 def signed_percent(fraction: float | None) -> str:
-    """A relative change: 0.05 -> '+5.0 %'."""
-    return _signed(None if fraction is None else fraction * 100, f"{THIN}%")
+    """A relative change: 0.05 -> '+5.0%'."""
+    return _signed(None if fraction is None else fraction * 100, "%")
 
 
 def signed_points(difference: float | None) -> str:
     """A change of a share, in percentage points: 0.032 -> '+3.2 pt'."""
-    return _signed(None if difference is None else difference * 100, f"{THIN}pt")
+    return _signed(None if difference is None else difference * 100, f"{SPACE}pt")
 
 
 def signed_number(difference: float | None) -> str:
@@ -49,7 +53,7 @@ def _signed(value: float | None, unit: str) -> str:
     if value is None:
         return DASH
     text = f"{abs(value):,.1f}"
-    sign = "" if text == "0.0" else (MINUS if value < 0 else "+")
+    sign = "±" if text == "0.0" else (MINUS if value < 0 else "+")
     return f"{sign}{text}{unit}"
 
 
@@ -60,8 +64,8 @@ def lag(seconds: float | None) -> str:
     age = timedelta(seconds=max(0.0, seconds))
     for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if age.total_seconds() >= 2 * unit:
-            return f"{int(age.total_seconds() // unit)}{THIN}{name}"
-    return f"{int(age.total_seconds())}{THIN}s"
+            return f"{int(age.total_seconds() // unit)}{SPACE}{name}"
+    return f"{int(age.total_seconds())}{SPACE}s"
 
 
 def clock(moment: datetime | None, zone: ZoneInfo) -> str:

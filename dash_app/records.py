@@ -160,6 +160,7 @@ class Overview:
     by_time_of_day: bool
     kpis: Kpis
     trend: list[TrendStep]
+    course: list[TrendStep]
     bands: list[Band]
     leaderboard: list[LeaderboardRow]
     heatmap: list[HeatmapCell]

@@ -20,11 +20,24 @@ ACCENT = [
     "#06605c",
 ]
 
+DARK = [
+    "#e8ebf0",
+    "#a5afbd",
+    "#8792a2",
+    "#5c6675",
+    "#2f3845",
+    "#262d37",
+    "#1b2129",
+    "#151a20",
+    "#10141a",
+    "#0d1014",
+]
+
 MANTINE: dict[str, Any] = {
     "fontFamily": FONT,
     "primaryColor": "floor",
     "primaryShade": {"light": 8, "dark": 5},
-    "colors": {"floor": ACCENT},
+    "colors": {"floor": ACCENT, "dark": DARK},
     "defaultRadius": "md",
     "cursorType": "pointer",
 }
@@ -36,6 +49,7 @@ _LINE = {"light": "#d5dae1", "dark": "#323b47"}
 _SURFACE = {"light": "#ffffff", "dark": "#1b2129"}
 _WORKING = {"light": "#0f8f86", "dark": "#2fb3a8"}
 _UNITS = {"light": "#8e9bc2", "dark": "#6f80b3"}
+_SOFT = {"light": "rgba(15, 143, 134, 0.10)", "dark": "rgba(47, 179, 168, 0.13)"}
 _SCALE = {
     "light": [
         [0.0, "#f0f4f4"],
@@ -71,7 +85,7 @@ def template(scheme: Scheme) -> dict[str, Any]:
             "font": {"family": FONT, "size": 12, "color": _INK[scheme]},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "colorway": [_WORKING[scheme], _UNITS[scheme]],
+            "colorway": [_WORKING[scheme], _WORKING[scheme], _UNITS[scheme]],
             "xaxis": {**axis, "showgrid": False},
             "yaxis": axis,
             "margin": {"l": 44, "r": 8, "t": 8, "b": 28},
@@ -94,7 +108,15 @@ def template(scheme: Scheme) -> dict[str, Any]:
             },
             "separators": ".,",
         },
-        "data": {"heatmap": [{"xgap": 2, "ygap": 2}]},
+        "data": {
+            "scatter": [
+                {
+                    "line": {"width": 2.2},
+                    "fillcolor": _SOFT[scheme],
+                }
+            ],
+            "heatmap": [{"xgap": 2, "ygap": 2}],
+        },
     }
 
 

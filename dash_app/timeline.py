@@ -55,6 +55,17 @@ def along(keys: Sequence[Key], trend: Sequence[TrendStep]) -> list[TrendStep | N
     return [found.get(key) for key in keys]
 
 
+def scheduled(axis: Timeline, bands: Sequence[Band]) -> list[bool]:
+    """Which steps lie in a shift; all of them where there are no shifts to see."""
+    shifts = [band for band in bands if band.kind == "shift"]
+    if not shifts:
+        return [True] * len(axis.keys)
+    return [
+        not isinstance(key, datetime) or any(_meet(key, band) for band in shifts)
+        for key in axis.keys
+    ]
+
+
 def _dates(page: Overview) -> list[date]:
     period = page.period
     zone = ZoneInfo(page.timezone)
@@ -73,7 +84,21 @@ def _hours(page: Overview) -> list[datetime]:
     if shift is not None:
         own = [b for b in page.bands if b.kind == "shift" and b.shift == shift]
         every = [h for h in every if any(_meet(h, band) for band in own)]
-    return sorted({*every, *(s.hour.astimezone(UTC) for s in page.trend if s.hour)})
+    held = [step.hour.astimezone(UTC) for step in page.trend if step.hour]
+    if page.period.from_date is not None and len(every) <= 26:
+        every = _worked(every, page.bands, held)
+    return sorted({*every, *held})
+
+
+def _worked(
+    hours: list[datetime], bands: Sequence[Band], held: list[datetime]
+) -> list[datetime]:
+    """Of a day's hours those from the first shift to the last, and others with data."""
+    shifts = [hour for hour in hours if any(_meet(hour, band) for band in bands)]
+    if not shifts:
+        return hours
+    first, last = min([*shifts, *held]), max([*shifts, *held])
+    return [hour for hour in hours if first <= hour <= last]
 
 
 def _meet(hour: datetime, band: Band) -> bool:
@@ -91,16 +116,19 @@ def _unique(labels: list[str]) -> list[str]:
 
 
 def _hour_ticks(local: Sequence[datetime]) -> dict[int, str]:
-    """Hours of the day while they fit, else the first hour of every date."""
+    """Hours of the day while they fit, else the dates, in their middle."""
     if len(local) <= 30:
-        every = 1 if len(local) <= 12 else 2 if len(local) <= 16 else 3
+        every = 1 if len(local) <= 6 else 2 if len(local) <= 12 else 3
         return {i: f"{at:%H:%M}" for i, at in enumerate(local) if at.hour % every == 0}
     firsts = [
         i for i, at in enumerate(local) if i == 0 or at.date() != local[i - 1].date()
     ]
-    if len(firsts) > 1 and firsts[1] < len(local) / 30:
-        del firsts[0]  # a few hours of a date before: no room for its name
-    return {i: f"{local[i]:%a} {local[i].day}" for i in firsts}
+    ends = [*firsts[1:], len(local)]
+    return {
+        (first + end) // 2: f"{local[first]:%a} {local[first].day}"
+        for first, end in zip(firsts, ends, strict=True)
+        if end - first > len(local) / 30  # a few hours have no room for a name
+    }
 
 
 def _date_ticks(dates: Sequence[date]) -> dict[int, str]:

@@ -10,11 +10,11 @@ from dash_app.selection import Selection, to_search
 DASH = formats.DASH
 AGAINST = {
     "today": "vs yesterday",
-    "yesterday": "vs the day before",
-    "7d": "vs the 7 days before",
-    "30d": "vs the 30 days before",
-    "shift": "vs the one before",
-    "custom": "vs the time before",
+    "yesterday": "vs day before",
+    "7d": "vs prior 7 days",
+    "30d": "vs prior 30 days",
+    "shift": "vs shift before",
+    "custom": "vs time before",
 }
 NAMES = {
     "today": "Today",
@@ -101,9 +101,8 @@ def _range(period: Period, selection: Selection, zone: ZoneInfo) -> str:
     name = NAMES["today"] if selection.range == "shift" else NAMES[selection.range]
     if period.from_date == period.to_date:
         return f"{name}, {formats.day(period.to_date)}"
-    return (
-        f"{name}, {formats.day(period.from_date)} {DASH} {formats.day(period.to_date)}"
-    )
+    first = f"{period.from_date:%a} {period.from_date.day} {period.from_date:%b}"
+    return f"{name}, {first} {DASH} {formats.day(period.to_date)}"
 
 
 def _window(start: datetime, end: datetime, zone: ZoneInfo) -> str:

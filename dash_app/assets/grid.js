@@ -2,7 +2,6 @@
 (function () {
   "use strict";
   const DASH = "\u2013";
-  const THIN = "\u202f";
   const STATES = [
     ["working_s", "Working"],
     ["idle_s", "Idle"],
@@ -27,7 +26,7 @@
   }
 
   function percent(fraction) {
-    return none(fraction) ? DASH : rate.format(fraction * 100) + THIN + "%";
+    return none(fraction) ? DASH : rate.format(fraction * 100) + "%";
   }
 
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});

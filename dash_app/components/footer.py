@@ -31,15 +31,24 @@ def footer(stages: list[Stage], engine: Engine, timezone: str) -> list[html.Div]
     ]
 
 
-def troubles(stages: list[Stage]) -> list[str]:
-    """One sentence for each stage that is not well."""
-    return [_trouble(stage) for stage in stages if not stage.ok]
+def behind(stages: list[Stage], timezone: str) -> str | None:
+    """What to say above the page when its numbers are behind, else None."""
+    late = next((s for s in stages if s.stage == "aggregated" and not s.ok), None)
+    if late is None:
+        return None
+    if late.last_at is None:
+        return "Nothing has been counted yet: the refresh has not run."
+    since = formats.clock(late.last_at, ZoneInfo(timezone))
+    return (
+        f"They stand at {since}, {formats.lag(late.lag_s)} ago. "
+        "What comes in is kept, and counted as soon as the refresh runs again."
+    )
 
 
 def _stage(stage: Stage, zone: ZoneInfo) -> html.Span:
     state = "yes" if stage.ok else "no"
     if stage.stage == "restating":
-        text = "Nothing to restate" if stage.ok else _trouble(stage)
+        text, state = _restating(stage), "yes" if stage.ok else "busy"
     elif stage.last_at is None:
         text, state = f"{DONE[stage.stage]}: never", "never" if stage.ok else "no"
     else:
@@ -48,8 +57,7 @@ def _stage(stage: Stage, zone: ZoneInfo) -> html.Span:
     return html.Span(text, className="fp-stage", **marks(stage=stage.stage, ok=state))
 
 
-def _trouble(stage: Stage) -> str:
-    if stage.stage == "restating":
-        done = formats.percent(stage.progress, 0)
-        return f"Restating the past, {done} done"
-    return f"{DONE[stage.stage]}: {formats.lag(stage.lag_s)} ago"
+def _restating(stage: Stage) -> str:
+    if stage.ok:
+        return "Nothing to restate"
+    return f"Restating the past, {formats.percent(stage.progress, 0)} done"

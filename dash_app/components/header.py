@@ -3,6 +3,8 @@
 import dash_mantine_components as dmc
 from dash import html
 
+from dash_app.elements import aria, marks
+
 
 def header() -> html.Header:
     """The bar; live.js writes into `live-state`."""
@@ -30,13 +32,17 @@ def header() -> html.Header:
                             role="status",
                         ),
                         dmc.ColorSchemeToggle(
-                            lightIcon=html.Span("\N{BLACK SUN WITH RAYS}"),
-                            darkIcon=html.Span("\N{FIRST QUARTER MOON}"),
+                            lightIcon=html.Span(
+                                className="fp-icon", **marks(icon="sun")
+                            ),
+                            darkIcon=html.Span(
+                                className="fp-icon", **marks(icon="moon")
+                            ),
                             id="scheme-toggle",
                             variant="subtle",
                             color="gray",
                             size="lg",
-                            **{"aria-label": "Switch between light and dark"},
+                            **aria(label="Switch between light and dark"),
                         ),
                     ],
                     className="fp-header-right",

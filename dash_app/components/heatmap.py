@@ -10,25 +10,28 @@ from dash_app.elements import aria
 from dash_app.records import HeatmapCell, Overview
 
 LEAST_HEIGHT = 340
+SHOWN_HEIGHT = 440
 ROW_HEIGHT = 26
 AROUND = 48
 
 
 def heatmap_figure(page: Overview) -> dict[str, Any]:
     """A bare plotly figure: colours come from the template, in the browser."""
-    columns = sorted({_column(cell) for cell in page.heatmap})
+    columns = _columns(page.heatmap)
     rows = sorted({(cell.site_id, cell.workstation_id) for cell in page.heatmap})
     place = {column: i for i, column in enumerate(columns)}
     line = {row: i for i, row in enumerate(rows)}
     shares: list[list[float | None]] = [[None] * len(columns) for _ in rows]
     texts: list[list[str]] = [[""] * len(columns) for _ in rows]
     for cell in page.heatmap:
+        if _column(cell) not in place:
+            continue
         i, j = line[cell.site_id, cell.workstation_id], place[_column(cell)]
         shares[i][j] = cell.utilization
         texts[i][j] = _text(cell)
     names = _names(page)
     labels = _labels(page, columns)
-    every = max(1, -(-len(columns) // 8))
+    every = max(1, -(-len(columns) // 6))
     return {
         "data": [
             {
@@ -49,7 +52,7 @@ def heatmap_figure(page: Overview) -> dict[str, Any]:
             }
         ],
         "layout": {
-            "height": max(LEAST_HEIGHT, ROW_HEIGHT * len(rows) + AROUND),
+            "height": _height(len(rows)),
             "margin": {"l": 8, "r": 4, "t": 4, "b": 26},
             "coloraxis": {"cmin": 0, "cmax": 1, "showscale": False},
             "xaxis": {
@@ -63,6 +66,7 @@ def heatmap_figure(page: Overview) -> dict[str, Any]:
                 "tickvals": list(range(len(rows))),
                 "ticktext": [names[row] for row in rows],
                 "autorange": "reversed",
+                "ticklabelstandoff": 6,
                 "showgrid": False,
                 "showline": False,
                 "ticks": "",
@@ -72,13 +76,29 @@ def heatmap_figure(page: Overview) -> dict[str, Any]:
     }
 
 
+def shown_height(page: Overview) -> int:
+    """Pixels of it that are in sight; the rest scrolls."""
+    rows = {(cell.site_id, cell.workstation_id) for cell in page.heatmap}
+    return min(SHOWN_HEIGHT, _height(len(rows)))
+
+
+def _height(rows: int) -> int:
+    return max(LEAST_HEIGHT, ROW_HEIGHT * rows + AROUND)
+
+
 def scale_legend() -> html.Span:
     """The colours' meaning, as small as it can be said."""
     return html.Span(
-        ["0", html.I(className="fp-scale"), f"100{formats.THIN}%"],
+        ["0", html.I(className="fp-scale"), "100%"],
         className="fp-panel-note fp-scale-legend",
         **aria(label="Colour scale from 0 to 100 percent"),
     )
+
+
+def _columns(cells: list[HeatmapCell]) -> list[str]:
+    """In order of time; hours that were not scheduled only where none was."""
+    scheduled = {_column(cell) for cell in cells if cell.scheduled_s > 0}
+    return sorted(scheduled or {_column(cell) for cell in cells})
 
 
 def _column(cell: HeatmapCell) -> str:

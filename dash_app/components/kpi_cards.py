@@ -22,24 +22,24 @@ LABELS = (
 
 @dataclass(frozen=True)
 class Card:
-    """What one card shows. `rise`: the sign of the change; `judged`: up is good."""
+    """What one card shows. `judged`: more is better."""
 
     label: str
     hint: str
     value: str
     unit: str
     change: str
-    rise: float | None
     judged: bool
-    course: Sequence[float | None]
+    course: Sequence[float]
     tone: str = "accent"
 
 
 def kpi_cards(
-    kpis: Kpis, course: Sequence[TrendStep | None], against: str, explained: str
+    kpis: Kpis, course: Sequence[TrendStep], against: str, explained: str
 ) -> list[html.Div]:
-    """Six cards. `course`: one step each, None where nothing was; `against`: with what
-    the change compares, in a few words, `explained` in full."""
+    """Six cards. `course`: the steps of the small lines; `against`: what the change
+    compares with, in a few words, and `explained` in full.
+    """
     return [_card(card, against, explained) for card in _cards(kpis, course)]
 
 
@@ -62,19 +62,19 @@ def skeleton_cards() -> list[html.Div]:
     ]
 
 
-def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
-    def of(field: str) -> list[float | None]:
-        return [None if step is None else getattr(step, field) for step in course]
+def _cards(kpis: Kpis, course: Sequence[TrendStep]) -> list[Card]:
+    def of(field: str) -> list[float]:
+        values = [getattr(step, field) for step in course]
+        return [value for value in values if value is not None]
 
     return [
         Card(
             LABELS[0],
             "Working time as a share of working and idle time, all workers together. "
             f"Mean over workers: {formats.percent(kpis.average_utilization)}",
-            formats.percent(kpis.weighted_utilization).removesuffix("%").rstrip(),
-            "%",
+            formats.percent(kpis.weighted_utilization),
+            "",
             formats.signed_points(kpis.weighted_utilization_change),
-            kpis.weighted_utilization_change,
             True,
             of("utilization"),
         ),
@@ -84,7 +84,6 @@ def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
             formats.number(kpis.units),
             "",
             formats.signed_percent(kpis.units_change),
-            kpis.units_change,
             True,
             of("units"),
             "units",
@@ -95,7 +94,6 @@ def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
             formats.number(kpis.production_rate, 1),
             "/ h",
             formats.signed_percent(kpis.production_rate_change),
-            kpis.production_rate_change,
             True,
             of("production_rate"),
             "units",
@@ -106,7 +104,6 @@ def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
             formats.number(kpis.active_workers),
             "",
             formats.signed_number(kpis.active_workers_change),
-            kpis.active_workers_change,
             False,
             of("active_workers"),
         ),
@@ -116,7 +113,6 @@ def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
             formats.duration(kpis.operating_s),
             "",
             formats.signed_percent(kpis.operating_change),
-            kpis.operating_change,
             False,
             of("operating_s"),
         ),
@@ -127,7 +123,6 @@ def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
             formats.duration(kpis.occupied_s),
             "",
             formats.signed_percent(kpis.occupied_change),
-            kpis.occupied_change,
             False,
             of("occupied_s"),
         ),
@@ -135,7 +130,7 @@ def _cards(kpis: Kpis, course: Sequence[TrendStep | None]) -> list[Card]:
 
 
 def _card(card: Card, against: str, explained: str) -> html.Div:
-    known = card.rise is not None
+    known = card.change != formats.DASH
     return html.Div(
         [
             html.Div(card.label, className="fp-kpi-label"),
@@ -159,6 +154,6 @@ def _card(card: Card, against: str, explained: str) -> html.Div:
 
 
 def _mood(card: Card) -> str:
-    if not card.judged or not card.rise:
+    if not card.judged or card.change[0] not in f"+{formats.MINUS}":
         return "even"
-    return "good" if card.rise > 0 else "bad"
+    return "good" if card.change[0] == "+" else "bad"

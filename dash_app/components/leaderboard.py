@@ -10,7 +10,7 @@ from dash import html
 from dash_app.records import LeaderboardRow
 
 ROW_HEIGHT = 40
-AROUND = 40
+AROUND = 38
 LARGEST_HEIGHT = 560
 STATES = (
     ("Working", "working"),
@@ -39,7 +39,7 @@ def leaderboard() -> dag.AgGrid:
             "minWidth": 84,
         },
         dashGridOptions={
-            "theme": {"function": "fpTheme(theme)"},
+            "theme": {"function": "fpTheme(themeQuartz)"},
             "animateRows": False,
             "suppressCellFocus": True,
             "suppressNoRowsOverlay": True,
@@ -79,8 +79,8 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
             "field": "name",
             "headerName": "Worker",
             "cellRenderer": "FpWorker",
-            "minWidth": 130,
-            "flex": 1.3,
+            "width": 116,
+            "flex": 0,
             "pinned": "left",
             "sortingOrder": ["asc", "desc"],
         },
@@ -89,11 +89,20 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
             "field": "utilization",
             "headerName": "Utilization",
             "cellRenderer": "FpShare",
-            "minWidth": 150,
-            "flex": 1.6,
+            "minWidth": 112,
+            "flex": 1.5,
             "sort": "desc",
             "comparator": {"function": "fpNullsLast"},
             "headerTooltip": "Working time as a share of working and idle time",
+        },
+        {
+            "headerName": "Where the time went",
+            "field": "working_s",
+            "colId": "time",
+            "cellRenderer": "FpTime",
+            "sortable": False,
+            "minWidth": 120,
+            "flex": 2.4,
         },
         _number("units", "Units", "fpUnits", "Units counted, also in breaks"),
         _number(
@@ -108,20 +117,14 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
             "Unobserved",
             "fpHm",
             "Of the shifts this worker was seen in: no camera says anything",
+            108,
         ),
-        {
-            "headerName": "Where the time went",
-            "field": "working_s",
-            "colId": "time",
-            "cellRenderer": "FpTime",
-            "sortable": False,
-            "minWidth": 180,
-            "flex": 2.4,
-        },
     ]
 
 
-def _number(field: str, name: str, form: str, hint: str) -> dict[str, Any]:
+def _number(
+    field: str, name: str, form: str, hint: str, least_width: int = 84
+) -> dict[str, Any]:
     return {
         "field": field,
         "headerName": name,
@@ -129,4 +132,5 @@ def _number(field: str, name: str, form: str, hint: str) -> dict[str, Any]:
         "valueFormatter": {"function": f"{form}(params.value)"},
         "comparator": {"function": "fpNullsLast"},
         "headerTooltip": hint,
+        "minWidth": least_width,
     }

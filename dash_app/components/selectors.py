@@ -5,6 +5,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
+from dash_app.elements import aria
 from dash_app.records import Site
 from dash_app.selection import Selection
 
@@ -39,17 +40,17 @@ def selectors() -> html.Div:
                 ),
                 className="fp-ranges",
             ),
-            html.Div(
-                [
-                    _moment("from", "From"),
-                    html.Span("to"),
-                    _moment("to", "To"),
-                ],
-                id="window",
-                className="fp-window fp-hidden",
-            ),
         ],
         className="fp-controls",
+    )
+
+
+def own_window() -> html.Div:
+    """From when to when, in sight while the range is a custom one."""
+    return html.Div(
+        [_moment("from", "From"), html.Span("to"), _moment("to", "To")],
+        id="window",
+        className="fp-window fp-hidden",
     )
 
 
@@ -90,7 +91,7 @@ def _select(name: str, label: str, width: int) -> dmc.Select:
         checkIconPosition="right",
         searchable=False,
         comboboxProps={"shadow": "md"},
-        **{"aria-label": label},
+        **aria(label=label),
     )
 
 
@@ -101,5 +102,5 @@ def _moment(name: str, label: str) -> dmc.DateTimePicker:
         w=190,
         valueFormat="D MMM YYYY HH:mm",
         placeholder=label,
-        **{"aria-label": label},
+        **aria(label=label),
     )

@@ -10,13 +10,15 @@ from dash_app.elements import aria, marks
 WIDTH = 200
 HEIGHT = 32
 MARGIN = 2
+LEAST_SPAN = 0.3
+BELOW = 0.4
 
 
-def sparkline(values: Sequence[float | None], tone: str = "accent") -> html.Div:
-    """Values in order of time; None leaves a gap. Scaled from 0 to the largest."""
+def sparkline(values: Sequence[float], tone: str = "accent") -> html.Div:
+    """Values in order of time."""
     return html.Div(
         className="fp-spark",
-        style=_mask(_drawing(values)),
+        style=_mask(_drawing(values)) if values else {},
         **marks(tone=tone),
         **aria(hidden="true"),
     )
@@ -27,37 +29,26 @@ def _mask(drawing: str) -> dict[str, str]:
     return {"maskImage": address, "WebkitMaskImage": address}
 
 
-def _drawing(values: Sequence[float | None]) -> str:
-    shapes = "".join(_stretch(points) for points in _stretches(values))
+def _drawing(values: Sequence[float]) -> str:
+    points = _points([*values, *values] if len(values) == 1 else values)
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'preserveAspectRatio="none">{shapes}</svg>'
+        f'preserveAspectRatio="none"><polygon points="0,{HEIGHT} {path} '
+        f'{WIDTH},{HEIGHT}" fill="#000" fill-opacity=".12"/>'
+        f'<polyline points="{path}" fill="none" stroke="#000" stroke-width="1.7" '
+        'stroke-linejoin="round" vector-effect="non-scaling-stroke"/></svg>'
     )
 
 
-def _stretches(values: Sequence[float | None]) -> list[list[tuple[float, float]]]:
-    """Runs of values as points of the drawing."""
-    largest = max((v for v in values if v is not None), default=0) or 1
-    step = WIDTH / max(1, len(values) - 1)
-    runs: list[list[tuple[float, float]]] = [[]]
-    for place, value in enumerate(values):
-        if value is None:
-            runs.append([])
-        else:
-            height = (HEIGHT - 2 * MARGIN) * value / largest
-            runs[-1].append((place * step, HEIGHT - MARGIN - height))
-    return [run for run in runs if run]
-
-
-def _stretch(points: list[tuple[float, float]]) -> str:
-    if len(points) == 1:
-        x, y = points[0]
-        points = [(x - 1, y), (x + 1, y)]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    first, last = points[0][0], points[-1][0]
-    return (
-        f'<polygon points="{first:.1f},{HEIGHT} {path} {last:.1f},{HEIGHT}" '
-        'fill="#000" fill-opacity=".14"/>'
-        f'<polyline points="{path}" fill="none" stroke="#000" stroke-width="1.6" '
-        'stroke-linejoin="round" vector-effect="non-scaling-stroke"/>'
-    )
+def _points(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Scaled from the smallest to the largest, but a ripple is not drawn as a wave."""
+    low, high = min(values), max(values)
+    span = max(high - low, LEAST_SPAN * abs(high)) or 1
+    floor = min(low, (low + high - span) / 2) - span * BELOW
+    step = WIDTH / (len(values) - 1)
+    scale = (HEIGHT - 2 * MARGIN) / (span * (1 + BELOW))
+    return [
+        (place * step, HEIGHT - MARGIN - (value - floor) * scale)
+        for place, value in enumerate(values)
+    ]

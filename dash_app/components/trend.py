@@ -3,14 +3,15 @@
 from typing import Any
 
 from dash_app import formats
+from dash_app.components.heatmap import shown_height
 from dash_app.records import Band, Overview, TrendStep
-from dash_app.timeline import Timeline
+from dash_app.timeline import Timeline, scheduled
 
-HEIGHT = 340
 SHIFT_FILL = "rgba(120, 132, 150, 0.07)"
 BREAK_FILL = "rgba(120, 132, 150, 0.16)"
 PARTIAL_OPACITY = 0.45
 NAMED_BANDS_UP_TO = 8
+POINTS_UP_TO = 48
 
 
 def trend_figure(
@@ -20,15 +21,7 @@ def trend_figure(
     labels = list(axis.labels)
     return {
         "data": [
-            {
-                "type": "scatter",
-                "name": "Utilization",
-                "x": labels,
-                "y": [step.utilization if step else None for step in course],
-                "mode": "lines+markers",
-                "fill": "tozeroy",
-                "hovertemplate": "%{y:.1%}",
-            },
+            *_utilization(page, axis, course),
             {
                 "type": "bar",
                 "name": "Units",
@@ -41,7 +34,7 @@ def trend_figure(
             },
         ],
         "layout": {
-            "height": HEIGHT,
+            "height": shown_height(page),
             "hovermode": "x unified",
             "hoversubplots": "axis",
             "bargap": 0.24,
@@ -61,18 +54,61 @@ def trend_figure(
                 "range": [0, 1.04],
                 "tickvals": [0, 0.25, 0.5, 0.75, 1],
                 "tickformat": ".0%",
+                "ticklabelstandoff": 6,
             },
             "yaxis2": {
                 "domain": [0, 0.34],
                 "rangemode": "tozero",
                 "nticks": 4,
                 "tickformat": ",",
+                "ticklabelstandoff": 6,
             },
             "shapes": [_shape(axis, band) for band in page.bands],
             "annotations": [*_names(axis, page.bands)],
             "uirevision": "same",
         },
     }
+
+
+def _utilization(
+    page: Overview, axis: Timeline, course: list[TrendStep | None]
+) -> list[dict[str, Any]]:
+    """A line over the shifts; outside them points: a minute's work is no tendency."""
+    inside = scheduled(axis, page.bands)
+    shares = [step.utilization if step else None for step in course]
+    line = [y if within else None for y, within in zip(shares, inside, strict=True)]
+    outside = [None if within else y for y, within in zip(shares, inside, strict=True)]
+    held = [i for i, y in enumerate(line) if y is not None]
+    whole = bool(held) and len(held) == held[-1] - held[0] + 1
+    base = {"type": "scatter", "x": list(axis.labels), "hovertemplate": "%{y:.1%}"}
+    return [
+        {
+            **base,
+            "name": "Utilization",
+            "y": line,
+            "mode": "lines+markers",
+            "marker": {"size": _sizes(line), "opacity": 1, "line": {"width": 0}},
+            "fill": "tozeroy" if whole else "none",
+        },
+        {
+            **base,
+            "name": "Utilization outside shifts",
+            "y": outside,
+            "mode": "markers",
+            "marker": {"size": 4, "opacity": 0.45},
+        },
+    ]
+
+
+def _sizes(line: list[float | None]) -> list[int]:
+    """Points on a short line; on a long one only where a point has no neighbour."""
+    around = [None, *line, None]
+    return [
+        5
+        if len(line) <= POINTS_UP_TO or (around[i] is None and around[i + 2] is None)
+        else 0
+        for i in range(len(line))
+    ]
 
 
 def _beside(step: TrendStep | None) -> str:

@@ -10,7 +10,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash_app import wording
 from dash_app.components.banner import banner
 from dash_app.components.empty import empty, no_events, no_site
-from dash_app.components.footer import footer, troubles
+from dash_app.components.footer import behind, footer
 from dash_app.components.header import header
 from dash_app.components.heatmap import heatmap_figure, scale_legend
 from dash_app.components.kpi_cards import kpi_cards, skeleton_cards
@@ -22,10 +22,10 @@ from dash_app.components.leaderboard import (
     row_data,
 )
 from dash_app.components.panel import panel
-from dash_app.components.selectors import controls, selectors
+from dash_app.components.selectors import controls, own_window, selectors
 from dash_app.components.trend import trend_figure
 from dash_app.data import Data, DatabaseGone
-from dash_app.records import Overview, Site
+from dash_app.records import Overview, Site, TrendStep
 from dash_app.selection import Selection, parse
 from dash_app.theme import MANTINE, templates
 from dash_app.timeline import along, timeline
@@ -179,8 +179,8 @@ async def freshness(data: Data, selection: Selection) -> tuple[Any, Any]:
         return KEEP, None  # the page's own load says what is wrong
     zones = {s.timezone for s in sites if selection.site in (None, s.site_id)}
     zone = zones.pop() if len(zones) == 1 else "UTC"
-    behind = troubles(stages)
-    late = banner("Numbers are behind.", " · ".join(behind)) if behind else None
+    said = behind(stages, zone)
+    late = banner("Numbers are behind.", said) if said else None
     return footer(stages, engine, zone), late
 
 
@@ -190,7 +190,7 @@ def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[An
     note = "by time of day" if page.by_time_of_day else "by hour"
     cards = kpi_cards(
         page.kpis,
-        _trimmed(course),
+        _course(page),
         wording.against(selection),
         wording.explained(page),
     )
@@ -213,10 +213,9 @@ def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[An
     )
 
 
-def _trimmed(course: list[Any]) -> list[Any]:
-    """Without the steps before the first and after the last that hold anything."""
-    held = [i for i, step in enumerate(course) if step is not None]
-    return course[held[0] : held[-1] + 1] if held else []
+def _course(page: Overview) -> list[TrendStep]:
+    """Steps for the small lines; one that still runs would look like a fall."""
+    return page.course[:-1] if page.period.running else page.course
 
 
 def _empty_range(
@@ -245,13 +244,10 @@ def _failed(title: str, text: str) -> tuple[Any, ...]:
 def _toolbar() -> html.Div:
     return html.Div(
         [
-            html.Div(
-                [
-                    html.H1("\N{NO-BREAK SPACE}", id="title", className="fp-title"),
-                    html.Div(id="subtitle", className="fp-subtitle"),
-                ]
-            ),
+            html.H1("\N{NO-BREAK SPACE}", id="title", className="fp-title"),
             selectors(),
+            html.Div(id="subtitle", className="fp-subtitle"),
+            own_window(),
         ],
         className="fp-toolbar",
     )

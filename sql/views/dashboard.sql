@@ -67,6 +67,7 @@ as $$
 -- Resolves a range of the dashboard: dates (from_date, to_date) or a window on UTC hours
 -- (window_from, window_to), and the period before it. While a period still runs, its whole
 -- hours so far are compared with the same hours before (so_far_*, before_from, before_to).
+-- Nothing is compared with a time of which events are missing at the beginning.
 declare
     one_site integer := case when site is not null then floor.key_of_site(site) end;
     zone text := floor.current_zone(one_site);
@@ -77,6 +78,9 @@ declare
     instance floor.shift_instances;
     earlier floor.shift_instances;
     days integer;
+    known_from timestamptz := (
+        select min(r.first_event_at) from floor.refresh_state r
+        where one_site is null or r.site_key = one_site);
 begin
     shift_name := shift;
     if range = 'shift' then
@@ -117,6 +121,12 @@ begin
         so_far_from := floor.hour_of(starts_at);
         so_far_to := greatest(so_far_from, floor.hour_of(least(counted_to, ends_at)));
         before_to := before_from + (so_far_to - so_far_from);
+    end if;
+    if known_from is null or known_from > before_from + (ends_at - starts_at) / 4 then
+        before_from_date := null;
+        before_to_date := null;
+        before_from := null;
+        before_to := null;
     end if;
     return next;
 end

@@ -28,8 +28,9 @@ returns table (worker_key integer, unobserved_us bigint)
 language sql stable
 set search_path = floor, pg_temp
 as $$
--- Time of the shifts (at a site without shifts: of the days) in which a worker was seen at
--- all, for which no camera says anything about that worker. Breaks are left out.
+-- Time of the shifts (at a site without shifts: of the days) in which a worker was seen,
+-- for which no camera says anything about that worker; breaks left out. Seen: for a tenth
+-- of it at least; a few minutes over into the next shift do not make it the worker's.
     with shifts as (
         select s.production_date, s.shift_key, sum(s.scheduled_us) as scheduled_us
         from floor.scheduled_parts(p_site_key, p_from_date, p_to_date, p_from, p_to, p_shifts) s
@@ -56,6 +57,7 @@ as $$
     select o.worker_key, sum(greatest(0, s.scheduled_us - o.observed_us))::bigint
     from observed o
     join shifts s on s.production_date = o.production_date and s.shift_key = o.shift_key
+    where o.observed_us * 10 >= s.scheduled_us
     group by o.worker_key
 $$;
 
