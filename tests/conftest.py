@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sql.connect import connect
 
+from sql.connect import connect
 from tests.support.cases import SHARED, cases_in
 from tests.support.servers import (
     Databases,
@@ -99,6 +99,12 @@ def databases(engine: Engine) -> Databases:
 @pytest.fixture
 def dsn(databases: Databases) -> Iterator[str]:
     """A migrated database of this test's own."""
+    yield from lent(databases, migrated=True)
+
+
+@pytest.fixture(scope="module")
+def common_dsn(databases: Databases) -> Iterator[str]:
+    """A migrated database for a whole module, whose tests use sites of their own."""
     yield from lent(databases, migrated=True)
 
 

@@ -137,8 +137,9 @@ def admit(arrivals: Iterable[Event]) -> Admitted:
     """The first of an identity stays; others are duplicates, or conflicts as well."""
     result, first = Admitted(), dict[tuple[str, str, str, int], Event]()
     for event in arrivals:
-        kept = first.setdefault(event.identity, event)
-        if kept is event:
+        kept = first.get(event.identity)
+        if kept is None:
+            first[event.identity] = event
             result.events.append(event)
         else:
             result.duplicates += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -88,7 +89,9 @@ def bounds(where: Where) -> tuple[str, list[object]]:
     """The suffix of the functions' names, and the arguments after the site."""
     if where.hours:
         return "", [*(moment(us) for us in where.hours), where.shift]
-    return "_by_date", [*(where.dates or ()), where.shift]
+    assert where.dates
+    first, after = where.dates
+    return "_by_date", [first, after - timedelta(days=1), where.shift]
 
 
 def call(
