@@ -3,9 +3,9 @@
 import logging
 import signal
 import time
+from concurrent import futures
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from types import FrameType
 
 import psycopg
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -19,6 +19,7 @@ from scheduler.listener import Listener
 from scheduler.runner import Runner
 
 WATCH_EVERY_S = 1.0
+LOOK_EVERY_S = 0.2
 UNMIGRATED_WAIT_S = 5.0
 
 _log = logging.getLogger(__name__)
@@ -42,15 +43,17 @@ class Slots(BaseTrigger):  # type: ignore[misc]
 def serve(dsn: str, jobs: tuple[Job, ...] = JOBS) -> None:
     """Run until SIGTERM or SIGINT; for the main thread of a process."""
     stop = Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del frame
-        _log.info("ending", extra={"action": "scheduler_ends", "signal": number})
-        stop.set()
-
+    asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    run(dsn, stop, jobs)
+        # A handler may take no lock: it could interrupt whoever holds it.
+        signal.signal(number, lambda number, _: asked.append(number))
+    with futures.ThreadPoolExecutor(1, "scheduler") as pool:
+        running = pool.submit(run, dsn, stop, jobs)
+        while not asked and not running.done():
+            futures.wait([running], timeout=LOOK_EVERY_S)
+        _log.info("ending", extra={"action": "scheduler_ends", "signals": asked})
+        stop.set()
+        running.result()
 
 
 def run(dsn: str, stop: Event, jobs: tuple[Job, ...] = JOBS) -> None:
