@@ -13,41 +13,51 @@ as $$
 -- chunk-creating writer wait until it ends, so this is a short one of its own. Days by
 -- default; 30 days where the rows expected per day are few and the range is past.
 declare
-    per_day double precision;
-    step interval := interval '1 day';
-    at timestamptz;
-    stop timestamptz;
-    table_name text;
+    sparse boolean;
+    day timestamptz;
     made integer := 0;
 begin
     if not exists (select from floor.missing_days(p_from, p_to)) then
         return 0;
     end if;
     perform pg_advisory_xact_lock(hashtext('floorpulse.chunks'), 0);
-    per_day := p_rows / greatest(1, extract(epoch from p_to - p_from) / 86400);
-    if per_day < 100000 and p_to - p_from > interval '3 days' then
-        step := interval '30 days';
-    end if;
-    at := (select min(m.day) from floor.missing_days(p_from, p_to) m);
-    while at is not null loop
-        stop := at + interval '1 day';
-        if step > interval '1 day' and at = date_bin(step, at, timestamptz 'epoch')
-           and at + step < now() - interval '1 day'
-           and not exists (select from floor.partitions q
-                           where q.starts_at < at + step and q.ends_at > at) then
-            stop := at + step;
-        end if;
-        foreach table_name in array array['events', 'activity'] loop
-            perform _timescaledb_functions.create_chunk(
-                format('floor.%I', table_name)::regclass,
-                jsonb_build_object('time', jsonb_build_array(
-                    (extract(epoch from at) * 1000000)::bigint,
-                    (extract(epoch from stop) * 1000000)::bigint)));
-        end loop;
+    sparse := p_rows / greatest(1, extract(epoch from p_to - p_from) / 86400) < 100000
+        and p_to - p_from > interval '3 days';
+    loop
+        day := (select min(m.day) from floor.missing_days(p_from, p_to) m);
+        exit when day is null;
+        perform floor.make_chunks(day, case
+            when sparse and day < now() - interval '31 days' then interval '30 days'
+            else interval '1 day' end);
         made := made + 1;
-        at := (select min(m.day) from floor.missing_days(p_from, p_to) m where m.day >= stop);
     end loop;
     return made;
+end
+$$;
+
+create or replace function floor.make_chunks(p_day timestamptz, p_length interval)
+returns void
+language plpgsql
+set search_path = floor, public, pg_temp
+as $$
+-- The chunks that hold this instant, of this length where their neighbours leave the room.
+-- A row that comes and goes makes them: the function that would is not in the Apache edition.
+begin
+    if p_length <> interval '1 day' then
+        perform set_chunk_time_interval('floor.events', p_length);
+        perform set_chunk_time_interval('floor.activity', p_length);
+    end if;
+    insert into floor.events (site_key, worker_key, time, workstation_key, confidence, event_type)
+    values (0, 0, p_day, 0, 0, 0);
+    delete from floor.events e where e.site_key = 0 and e.time = p_day;
+    insert into floor.activity (site_key, worker_key, time, ends_at, state_at, duration_us,
+        workstation_key, shift_key, production_date, units, units_working, state, begins, in_break)
+    values (0, 0, p_day, p_day, p_day, 0, 0, 0, '2000-01-01', 0, 0, 3, 0, false);
+    delete from floor.activity a where a.site_key = 0 and a.time = p_day;
+    if p_length <> interval '1 day' then
+        perform set_chunk_time_interval('floor.events', interval '1 day');
+        perform set_chunk_time_interval('floor.activity', interval '1 day');
+    end if;
 end
 $$;
 
