@@ -6,9 +6,12 @@ import typer
 
 from commands import (
     db,
+    export,
+    load,
     metrics,
     processes,
     refresh,
+    rejects,
     shift,
     site,
     up,
@@ -29,12 +32,15 @@ app = typer.Typer(
 
 app.command("up")(up.up)
 app.add_typer(db.app, name="db")
+app.command("load")(load.load)
 app.command("refresh")(refresh.refresh)
 app.add_typer(site.app, name="site")
 app.add_typer(shift.app, name="shift")
 app.add_typer(worker.app, name="worker")
 app.add_typer(workstation.app, name="workstation")
 app.add_typer(metrics.app, name="metrics")
+app.add_typer(rejects.app, name="rejects")
+app.command("export")(export.export)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)
 app.command("simulate")(processes.simulate)

@@ -139,7 +139,8 @@ select
 from staged s
 order by s.digest, s.code
 on conflict (raw_sha256, code, source) do update
-set seen = r.seen + excluded.seen, last_seen_at = excluded.last_seen_at;
+set seen = r.seen + excluded.seen, last_seen_at = excluded.last_seen_at,
+    state = case r.state when 'retried' then 'parked' else r.state end;
 
 -- name: tally --
 insert into ingest.tallies

@@ -1,0 +1,84 @@
+"""`floorpulse export`: any `analytics` view as a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from commands.options import Site, option
+from commands.session import database
+
+if TYPE_CHECKING:
+    from sql.connect import Connection
+    from sql.export import Wanted
+
+FORMATS = ("csv", "json")
+
+
+def export(
+    view: Annotated[
+        str, typer.Argument(help="A view of schema analytics.", metavar="VIEW")
+    ],
+    from_: Annotated[
+        str | None,
+        option(
+            "--from",
+            "First time or date, included; local unless an offset is given.",
+            metavar="TIME",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        option("--to", "Time or date up to which, excluded.", metavar="TIME"),
+    ] = None,
+    site: Site = None,
+    format_: Annotated[str, option("--format", "csv or json.")] = "csv",
+    output: Annotated[
+        str, option("--output", "File to write; - is stdout.", metavar="FILE")
+    ] = "-",
+) -> None:
+    """Export a view, hours by UTC, days by production date; any size."""
+    if format_ not in FORMATS:
+        raise typer.BadParameter(f"--format is one of {', '.join(FORMATS)}")
+    from sql.export import csv_blocks, json_rows, query_of
+
+    with database() as conn:
+        query = query_of(conn, _wanted(conn, view, site, from_, to))
+        with _file(output) as file:
+            if format_ == "csv":
+                for block in csv_blocks(conn, query):
+                    file.write(block)
+                return
+            before = b"["
+            for row in json_rows(conn, query):
+                file.write(before + row.encode())
+                before = b",\n"
+            file.write(b"[]\n" if before == b"[" else b"]\n")
+
+
+def _wanted(
+    conn: Connection, view: str, site: str | None, from_: str | None, to: str | None
+) -> Wanted:
+    from sql.export import Wanted
+    from sql.moments import read_time
+    from sql.sites import timezone_of
+    from sql.zones import zone
+
+    timezone = timezone_of(conn, site)
+    since, until = (read_time(t, timezone) if t else None for t in (from_, to))
+    dates = [t.astimezone(zone(timezone)).date() if t else None for t in (since, until)]
+    return Wanted(view, site, since, until, *dates)
+
+
+@contextmanager
+def _file(output: str) -> Iterator[BinaryIO]:
+    if output == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with open(output, "wb") as file:
+        yield file

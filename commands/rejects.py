@@ -1,0 +1,156 @@
+"""`floorpulse rejects`: parked events, to be seen, mended and sent again."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.options import Json, Site, option
+from commands.output import note, print_json, print_table
+from commands.session import database, ready_dsn
+
+if TYPE_CHECKING:
+    from etl.retry import Parked
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Parked events: see them, mend them, send them again.",
+    rich_markup_mode=None,
+)
+
+ROWS_PARKED = 3
+SHOWN_BYTES = 60
+STATES = ("parked", "retried", "dismissed", "all")
+Code = Annotated[
+    str | None, option("--code", "Only those parked as this, such as bad_time.")
+]
+Source = Annotated[
+    str | None, option("--source", "Only those of this file or other source.")
+]
+
+
+@app.command("list")
+def list_(
+    site: Site = None,
+    code: Code = None,
+    source: Source = None,
+    state: Annotated[
+        str, option("--state", "parked, retried, dismissed or all.")
+    ] = "parked",
+    limit: Annotated[int, option("--limit", "How many at most.", min=1)] = 50,
+    as_json: Json = False,
+) -> None:
+    """Parked events, the newest first, and how many there are of each kind."""
+    if state not in STATES:
+        raise typer.BadParameter(f"--state is one of {', '.join(STATES)}")
+    from sql.queries import load
+    from sql.sites import rows_of
+
+    values = {
+        "site": site,
+        "code": code,
+        "source": source,
+        "state": None if state == "all" else state,
+        "limit": limit,
+    }
+    with database() as conn:
+        codes = rows_of(conn, load("rejects")["codes"], values)
+        rows = rows_of(conn, load("rejects")["list"], values)
+    rows = [row | {"raw": row["raw"].decode("utf-8", "replace")} for row in rows]
+    if as_json:
+        print_json({"codes": codes, "rejects": rows})
+        return
+    print_table(codes, empty="Nothing is parked.")
+    columns = ("reject_id", "code", "message", "source", "line", "seen", "raw")
+    short = [row | {"raw": row["raw"][:SHOWN_BYTES]} for row in rows]
+    if rows:
+        print_table(short, columns)
+
+
+@app.command("export")
+def export(
+    site: Site = None,
+    code: Code = None,
+    source: Source = None,
+    output: Annotated[
+        str, option("--output", "File to write; - is stdout.", metavar="FILE")
+    ] = "-",
+) -> None:
+    """Write parked lines as they came, header included, to mend and load again.
+
+    A mended file is loaded as any other; the lines parked before stay in the books.
+    """
+    from etl.retry import Filter, header_of
+    from sql.errors import BadSetting
+
+    rows = _parked(Filter(site, code, source))
+    headers = {(row.is_json(), header_of(row.options)) for row in rows}
+    if len(headers) > 1:
+        sources = sorted({row.source for row in rows})
+        raise BadSetting(
+            "These lines are of files with different columns: name one with --source, "
+            f"such as {', '.join(sources[:10])}"
+        )
+    if not rows:
+        note("Nothing is parked.")
+        return
+    (_, header) = headers.pop()
+    content = header.rstrip(b"\r\n") + b"\n" if header.strip() else b""
+    content += b"".join(row.raw + b"\n" for row in rows)
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    with open(output, "wb") as file:
+        file.write(content)
+    note(f"{len(rows)} lines written to {output}.")
+
+
+def _parked(which: Any) -> list[Parked]:
+    from etl.retry import Parked
+    from sql.queries import load
+
+    values = {
+        "site": which.site,
+        "code": which.code,
+        "source": which.source,
+        "after": 0,
+        "until": None,
+        "limit": None,
+    }
+    with database() as conn:
+        rows = conn.execute(load("rejects")["parked"], values).fetchall()
+    return [Parked(*row) for row in rows]
+
+
+@app.command("retry")
+def retry(
+    site: Site = None,
+    code: Code = None,
+    source: Source = None,
+    as_json: Json = False,
+) -> None:
+    """Send parked events through the door again, after what was wrong is mended.
+
+    Exit code 3: some broke a rule again and stay parked.
+    """
+    import getpass
+
+    from etl.retry import Filter
+    from etl.retry import retry as send_again
+
+    report = send_again(ready_dsn(), Filter(site, code, source), getpass.getuser())
+    told = {
+        "read": report.read,
+        "stored": report.stored,
+        "duplicates": report.duplicates,
+        "conflicts": report.conflicts,
+    }
+    if as_json:
+        print_json(told | {"parked": report.parked})
+    else:
+        print_table([told | {"parked": sum(report.parked.values())}])
+    if report.parked or report.conflicts:
+        raise typer.Exit(ROWS_PARKED)

@@ -1,0 +1,163 @@
+"""Parked events through the door again: after a site, a zone or a clock was mended.
+
+Each is read as its file was: the load remembers format, header and mapping. What comes
+in is marked as retried, what breaks a rule again stays parked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+
+from etl.door import Door
+from etl.readers_header import open_reader
+from sql.errors import InputError
+from sql.queries import load
+
+PAGE_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which parked rows; None: whatever their site, code or source."""
+
+    site: str | None = None
+    code: str | None = None
+    source: str | None = None
+
+
+@dataclass
+class RetryReport:
+    """What became of parked rows: read = stored + duplicates + parked.
+
+    parked, by code, are those that broke a rule again.
+    """
+
+    read: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    parked: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """One row of ingest.rejects, and the options of the load that brought it."""
+
+    reject_id: int
+    code: str
+    raw: bytes
+    source: str
+    options: str
+
+    def reading(self) -> tuple[str, str, bool]:
+        """Rows that are alike in this can be read as one file.
+
+        A quote that does not pair up would take its neighbours along: alone, it cannot.
+        """
+        return self.source, self.options, b'"' in self.raw and not self.is_json()
+
+    def is_json(self) -> bool:
+        """Whether it is an object of its own, and no line of a CSV."""
+        return bool(_said(self.options).get("format", "ndjson") == "ndjson")
+
+
+def retry(dsn: str, which: Filter, who: str) -> RetryReport:
+    """Send what stands parked through the door again; `who` is kept with the rows."""
+    report = RetryReport()
+    with Door(dsn) as door:
+        after, until = 0, _last(door)
+        while page := _page(door, which, after, until):
+            after = page[-1].reject_id
+            page.sort(key=Parked.reading)
+            for (_, _, alone), rows in groupby(page, Parked.reading):
+                together = list(rows)
+                for batch in [[row] for row in together] if alone else [together]:
+                    _retry(door, batch, report, who)
+    return report
+
+
+def header_of(options: str) -> bytes:
+    """The header of the CSV file that rows with these options came from; or nothing."""
+    header: str = _said(options).get("header", "")
+    return header.encode()
+
+
+def _said(options: str) -> dict[str, Any]:
+    try:
+        said = json.loads(options)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _last(door: Door) -> int:
+    """The newest row there is: what is parked anew meanwhile is not taken up again."""
+    row = door.conn.execute(load("rejects")["last"]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _page(door: Door, which: Filter, after: int, until: int) -> list[Parked]:
+    values = {
+        "site": which.site,
+        "code": which.code,
+        "source": which.source,
+        "after": after,
+        "until": until,
+        "limit": PAGE_ROWS,
+    }
+    rows = door.conn.execute(load("rejects")["parked"], values).fetchall()
+    return [Parked(*row) for row in rows]
+
+
+def _retry(door: Door, rows: Sequence[Parked], report: RetryReport, who: str) -> None:
+    """One batch: read as its file was, admitted, and marked row by row."""
+    first = rows[0]
+    said = _said(first.options)
+    mapping: dict[str, str] = said.get("map") or {}
+    header = header_of(first.options)
+    if not first.is_json() and not header.strip():
+        raise InputError(
+            f"Parked rows of {first.source} cannot be read again: their load does not "
+            "tell their header; load the file again instead"
+        )
+    name = f"{first.source}.ndjson" if first.is_json() else "parked.csv"
+    data = b"\n".join(row.raw for row in rows) + b"\n"
+    content = b"" if first.is_json() else header.rstrip(b"\r\n") + b"\n"
+    opening = open_reader(content + data, name, mapping, said.get("site"))
+    block = opening.reader.read(data, 1, last=True)
+    if block.batch.records != len(rows):
+        # Bytes that are no record, or several, by themselves.
+        if len(rows) > 1:
+            for row in rows:
+                _retry(door, [row], report, who)
+        return
+    prepared = door.prepare(block.batch, timezone=said.get("timezone"))
+    admission = door.commit(prepared, first.source)
+    report.read += admission.read
+    report.stored += admission.stored
+    report.duplicates += admission.duplicates
+    report.conflicts += admission.conflicts
+    for code, count in admission.parked.items():
+        report.parked[code] = report.parked.get(code, 0) + count
+    _mark(door, rows, admission.told, who)
+
+
+def _mark(
+    door: Door, rows: Sequence[Parked], told: Iterable[pl.DataFrame], who: str
+) -> None:
+    """Rows that did not break the same rule again are no longer parked as they were."""
+    again = {
+        (int(row), str(code))
+        for frame in told
+        for row, code in frame.select("row", "code").iter_rows()
+    }
+    done = [row.reject_id for at, row in enumerate(rows) if (at, row.code) not in again]
+    marked = {"reject_ids": done, "who": who}
+    door.conn.execute(load("rejects")["inherit_load"], marked)
+    door.conn.execute(load("rejects")["mark_retried"], marked)
