@@ -20,30 +20,30 @@ SHUTDOWN_LIMIT_S = 300
 
 def answer(record: ServerRecord) -> Ping:
     """Ask by the socket, whose folder is ours alone; by TCP if a cleaner took it."""
-    answer = processes.ping(record.socket_folder, record.port)
-    if answer == Ping.NO_RESPONSE and processes.postmaster_of(record.data):
+    heard = processes.ping(record.socket_folder, record.port)
+    if heard == Ping.NO_RESPONSE and processes.postmaster_of(record.data):
         return processes.ping("127.0.0.1", record.port)
-    return answer
+    return heard
 
 
 def wait_for_running(record: ServerRecord) -> bool:
     """Wait until a server that is there answers; False when there is none (now)."""
     heard_at = time.monotonic()
     waiting = _Patience("waiting for PostgreSQL, which is starting or recovering")
-    while pid := processes.postmaster_of(record.data):
-        heard = answer(record)
-        if heard == Ping.OK:
-            return True
+    while (heard := answer(record)) != Ping.OK:
+        pid = processes.postmaster_of(record.data)
         if heard == Ping.REJECT:
             heard_at = time.monotonic()
-        if time.monotonic() - heard_at > SILENCE_LIMIT_S:
+        elif pid is None:
+            processes.clear_wreckage(record.data, Path(record.socket_folder))
+            return False
+        elif time.monotonic() - heard_at > SILENCE_LIMIT_S:
             raise ServerError(
                 f"Process {pid} holds the data folder {record.data} but does not "
                 "answer: end it and run this again"
             )
         waiting.pause()
-    processes.clear_wreckage(record.data, Path(record.socket_folder))
-    return False
+    return True
 
 
 def wait_for_answer(record: ServerRecord, pid: int) -> bool:
@@ -75,6 +75,9 @@ class _Patience:
 def shut_down(record: ServerRecord) -> bool:
     """End the server and wait until no process of it is left; False if none ran."""
     pid = processes.postmaster_of(record.data)
+    if pid is None and answer(record) != Ping.NO_RESPONSE:
+        # Its socket is ours alone: where /proc is shut to us, the pid file is true.
+        pid = processes.noted_pid(record.data)
     began = time.monotonic()
     waiting = _Patience("waiting for PostgreSQL to write its last checkpoint")
     with contextlib.suppress(ProcessLookupError):

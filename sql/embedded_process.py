@@ -45,6 +45,9 @@ def processes_of(data_folder: Path) -> list[int]:
     proc = Path("/proc")
     if not proc.is_dir():
         return _processes_by_name(data_folder)
+    if not data_folder.exists():
+        return []
+    ours = data_folder.stat()
     found = []
     for entry in proc.iterdir():
         if not entry.name.isdigit():
@@ -53,7 +56,7 @@ def processes_of(data_folder: Path) -> list[int]:
             program = Path(os.readlink(entry / "exe")).name
             if program.removesuffix(" (deleted)") != "postgres":
                 continue
-            if Path(os.readlink(entry / "cwd")) == data_folder.resolve():
+            if os.path.samestat((entry / "cwd").stat(), ours):
                 found.append(int(entry.name))
     return found
 
@@ -76,11 +79,12 @@ def _processes_by_name(data_folder: Path) -> list[int]:
 
 def postmaster_of(data_folder: Path) -> int | None:
     """Return the id of the living postmaster of a data folder, if there is one."""
-    pid = _noted_pid(data_folder)
+    pid = noted_pid(data_folder)
     return pid if pid in processes_of(data_folder) else None
 
 
-def _noted_pid(data_folder: Path) -> int | None:
+def noted_pid(data_folder: Path) -> int | None:
+    """Return the process id in the pid file, whosever it may be by now."""
     try:
         return int((data_folder / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sql import embedded_account
 from sql.embedded import EmbeddedServer
 from sql.errors import BadSetting, ServerError
 from tests.support import local_server as local
@@ -24,6 +25,14 @@ pytestmark = pytest.mark.skipif(
     "community" not in engines_found(),
     reason=f"ENGINE NOT FOUND, NOT TESTED: no TimescaleDB in {timescaledb_folder()}",
 )
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Copies of spoiled builds go with the test."""
+    with local.open_folder() as folder:
+        monkeypatch.setattr(embedded_account, "OWN_FOLDER", folder)
+        yield
 
 
 @pytest.fixture
