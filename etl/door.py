@@ -236,6 +236,7 @@ class Door:
             "hour": prepared.arrival.replace(minute=0, second=0, microsecond=0),
             "conflicts": admission.conflicts,
             "late": late,
+            "naive": prepared.naive.by_site.get(site_id, 0),
             "latency_histogram": histogram,
         }
         self._conn.execute(self._queries["tally"], tally)

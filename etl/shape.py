@@ -7,7 +7,7 @@ those of the Events table of metrics.md, in its order: the first breach decides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -157,6 +157,8 @@ def _with_instants(
         naive = naive.with_columns(pl.col("site_id").fill_null(""))
         values, found = read_naive(naive, _zones(naive, rules, timezone))
         instants = instants.scatter(is_naive.arg_true(), values)
+        if timezone is not None:
+            found = replace(found, by_site={})
     in_range = pl.when(pl.col("time_us") >= 0).then(pl.col("time_us"))
     return (
         read.with_columns(instants.alias("time_us")).with_columns(time_us=in_range),

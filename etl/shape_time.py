@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -35,13 +35,22 @@ class ZoneSpan:
 
 @dataclass(frozen=True)
 class NaiveTimes:
-    """How many naive times their wall clock shows twice, and how many never."""
+    """How many naive times their wall clock shows twice, never, and at all.
+
+    by_site counts those that were read by the zone of their site.
+    """
 
     repeated: int = 0
     skipped: int = 0
+    by_site: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __add__(self, other: NaiveTimes) -> NaiveTimes:
-        return NaiveTimes(self.repeated + other.repeated, self.skipped + other.skipped)
+        sites = self.by_site.keys() | other.by_site.keys()
+        return NaiveTimes(
+            self.repeated + other.repeated,
+            self.skipped + other.skipped,
+            {s: self.by_site.get(s, 0) + other.by_site.get(s, 0) for s in sites},
+        )
 
 
 def civil_columns(time: pl.Expr) -> list[pl.Expr]:
@@ -84,6 +93,7 @@ def read_naive(
     walls = naive["wall_us"].to_numpy()
     instants = np.empty(len(walls), dtype=np.int64)
     repeated = skipped = 0
+    by_site: dict[str, int] = {}
     groups = naive.with_row_index("at").group_by("site_id")
     for (site_id,), rows in groups:
         at = rows["at"].to_numpy()
@@ -91,7 +101,8 @@ def read_naive(
         instants[at] = read.instants
         repeated += int(read.repeated.sum())
         skipped += int(read.skipped.sum())
-    return instants, NaiveTimes(repeated, skipped)
+        by_site[str(site_id)] = len(at)
+    return instants, NaiveTimes(repeated, skipped, by_site)
 
 
 @dataclass(frozen=True)

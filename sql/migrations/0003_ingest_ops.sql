@@ -62,11 +62,13 @@ create table ingest.tallies (
     parked bigint not null,
     late bigint not null,
     latency_histogram bigint[] not null default '{}',
+    unzoned bigint not null default 0,
     recorded_at timestamptz not null default now()
 );
 comment on column ingest.tallies.hour is 'UTC hour of arrival';
 comment on column ingest.tallies.late is 'Stored events that arrived more than 5 minutes after they happened';
 comment on column ingest.tallies.latency_histogram is 'Stored events by latency: bin i holds [2^(i-1), 2^i) ms, bin 0 below 1 ms';
+comment on column ingest.tallies.unzoned is 'Events read whose time had no offset while nobody had set the zone of the site';
 create index on ingest.tallies (hour);
 create index on ingest.tallies (site_id, recorded_at);
 

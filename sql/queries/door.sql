@@ -144,10 +144,18 @@ set seen = r.seen + excluded.seen, last_seen_at = excluded.last_seen_at,
 
 -- name: tally --
 insert into ingest.tallies
-    (site_id, hour, stored, duplicates, conflicts, parked, late, latency_histogram)
+    (site_id, hour, stored, duplicates, conflicts, parked, late, latency_histogram, unzoned)
 values
     (%(site_id)s, %(hour)s, %(stored)s, %(duplicates)s, %(conflicts)s, %(parked)s, %(late)s,
-     %(latency_histogram)s);
+     %(latency_histogram)s,
+     case
+         when exists (
+             select
+             from floor.site_settings q
+             join floor.sites s on s.site_key = q.site_key
+             where s.site_id = %(site_id)s and q.timezone is not null) then 0
+         else %(naive)s
+     end);
 
 -- name: notify --
 select pg_notify('floorpulse_events', %(payload)s);

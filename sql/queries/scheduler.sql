@@ -107,9 +107,10 @@ histograms as (
 folded as (
     insert into ingest.tallies
         (site_id, hour, stored, duplicates, conflicts, parked, late,
-         latency_histogram, recorded_at)
+         latency_histogram, unzoned, recorded_at)
     select g.site_id, g.hour, sum(g.stored), sum(g.duplicates), sum(g.conflicts),
-        sum(g.parked), sum(g.late), coalesce(max(h.histogram), '{}'), max(g.recorded_at)
+        sum(g.parked), sum(g.late), coalesce(max(h.histogram), '{}'), sum(g.unzoned),
+        max(g.recorded_at)
     from gone g
     left join histograms h using (site_id, hour)
     group by g.site_id, g.hour
