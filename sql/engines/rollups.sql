@@ -91,6 +91,7 @@ language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
+set work_mem = '256MB'
 as $$
 -- Replaces the hourly and daily rows of what was touched, at most 100,000 touched rows at
 -- a time, and returns how many it took. Taking and using are two statements.
@@ -130,7 +131,8 @@ begin
           where t.site_key = p_site_key and t.touched_key <= last_key) t
     join floor.activity a
       on a.site_key = p_site_key and a.worker_key = t.worker_key
-     and a.time >= t.hour and a.time < t.hour + interval '1 hour'
+     and floor.hour_of(a.time) = t.hour -- for the many: a hash join
+     and a.time >= t.hour and a.time < t.hour + interval '1 hour' -- for the few: the index
      and a.time >= from_hour and a.time < to_hour + interval '1 hour'
     group by t.hour, a.worker_key, a.workstation_key, a.production_date, a.shift_key;
 
@@ -157,6 +159,7 @@ begin
     join floor.activity a
       on a.site_key = p_site_key and a.worker_key = t.worker_key
      and a.workstation_key = t.workstation_key
+     and floor.hour_of(a.time) = t.hour
      and a.time >= t.hour and a.time < t.hour + interval '1 hour'
      and a.time >= from_hour and a.time < to_hour + interval '1 hour'
     where a.state < 2 and not a.in_break
