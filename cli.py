@@ -6,6 +6,7 @@ import typer
 
 from commands import (
     db,
+    doctor,
     export,
     load,
     metrics,
@@ -41,6 +42,7 @@ app.add_typer(workstation.app, name="workstation")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(rejects.app, name="rejects")
 app.command("export")(export.export)
+app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)
 app.command("simulate")(processes.simulate)

@@ -41,7 +41,7 @@ def export(
         str, option("--output", "File to write; - is stdout.", metavar="FILE")
     ] = "-",
 ) -> None:
-    """Export a view, hours by UTC, days by production date; any size."""
+    """Export a view of any size: hours by UTC, days by production date."""
     if format_ not in FORMATS:
         raise typer.BadParameter(f"--format is one of {', '.join(FORMATS)}")
     from sql.export import csv_blocks, json_rows, query_of

@@ -46,7 +46,7 @@ def load(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Load events. A file that was cut off is continued; loading twice is harmless.
+    """Load files of events; twice is harmless, and what was cut off is continued.
 
     Exit code 3: done, but rows were parked or in conflict.
     """

@@ -74,7 +74,7 @@ def serve(
 
 
 def schedule(log_level: LogLevel = "info") -> None:
-    """Run the scheduler: refreshes, housekeeping. A second one stands by."""
+    """Run the scheduler, until Ctrl-C; a second one stands by."""
     begin(log_level)
     from scheduler.service import serve as run
 
@@ -120,7 +120,7 @@ def simulate(
     ] = None,
     log_level: LogLevel = "warning",
 ) -> None:
-    """Simulate a plant: its history, then live, until Ctrl-C."""
+    """Simulate a plant: history, then live, until Ctrl-C."""
     begin(log_level)
     from etl.simulation.options import LIGHTING_CHANGE, SimulatorOptions
 

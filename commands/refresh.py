@@ -24,7 +24,7 @@ def refresh(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Refresh everything that changed; returns when metrics show it."""
+    """Refresh what changed; returns when metrics show it."""
     if now is not None and site is None:
         raise typer.BadParameter("--now needs --site: each site has its own now")
     from scheduler.refresh import refresh_all, refresh_site

@@ -38,7 +38,7 @@ def up(
     port: Port = 8050,
     log_level: LogLevel = "warning",
 ) -> None:
-    """Run everything on this machine until Ctrl-C, which stops all of it."""
+    """Run everything on this machine, until Ctrl-C."""
     begin(log_level)
     listening(host, port).close()
     asked: list[int] = []
