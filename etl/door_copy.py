@@ -16,7 +16,7 @@ _TRAILER = b"\xff\xff"
 # About 256 kB a write: the size at which psycopg was fastest.
 _ROWS_A_WRITE = 4096
 _NULL = -1
-_POSTGRES_EPOCH_US = 946_684_800_000_000
+POSTGRES_EPOCH_US = 946_684_800_000_000
 TIME = "time"
 _TYPES: Mapping[str, type[pl.DataType]] = {
     "int2": pl.Int16,
@@ -63,7 +63,7 @@ def _encoded(frame: pl.DataFrame, columns: Mapping[str, str]) -> Iterator[bytes]
 
 def _array(column: pl.Series, kind: str) -> NDArray[np.generic]:
     array = column.fill_null(0).cast(_TYPES[kind]).to_numpy()
-    return array - _POSTGRES_EPOCH_US if kind == TIME else array
+    return array - POSTGRES_EPOCH_US if kind == TIME else array
 
 
 def _tuples(

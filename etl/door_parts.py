@@ -147,7 +147,7 @@ def _ordered(keyed: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         .fill_null(False)
     )
     if not is_repeat.any():
-        return ordered, ordered.clear().with_columns(position=pl.lit(0, pl.Int64))
-    position = (~is_repeat).cast(pl.Int64).cum_sum() - 1
+        return ordered, ordered.clear().with_columns(position=pl.lit(0, pl.Int32))
+    position = (~is_repeat).cast(pl.Int32).cum_sum() - 1
     repeats = ordered.with_columns(position=position).filter(is_repeat)
     return ordered.filter(~is_repeat), repeats

@@ -37,7 +37,7 @@ _NO_TEXTS = pl.DataFrame(schema={"row": pl.UInt32})
 
 @dataclass
 class LoadReport(Counts):
-    """What became of a file: read = stored + duplicates + parked, earlier runs included.
+    """What became of a file, the runs that were cut off included: see Counts.
 
     parked is by code; conflicts are among the duplicates. In a dry run, stored counts
     what would be admitted (duplicates not told apart), and examples say what would be
@@ -134,7 +134,7 @@ class _Load:
         door: Door,
         tell: Callable[[LoadProgress], None],
     ) -> None:
-        """Read the source to its end; LoadError where that fails after its beginning."""
+        """Read the source to its end; LoadError where that fails on the way."""
         head = source.head_digest()
         opening = open_reader(source.data, source.name, self.mapping, self.site)
         self.report.notices += opening.notices
@@ -257,7 +257,7 @@ class _Load:
         return door.commit(step.prepared, self.report.source, place, after)
 
     def _tried(self, prepared: Prepared) -> Counts:
-        """What a dry run counts of a block, with the first examples of what is parked."""
+        """What a dry run counts of a block; keeps examples of what would be parked."""
         counts = Counts()
         for part in prepared.parts:
             parked = dict(part.rejects["code"].value_counts().iter_rows())
@@ -314,7 +314,7 @@ def _warnings(naive: NaiveTimes) -> list[str]:
 
 
 def _next_block(source: Source, reader: Reader) -> Block:
-    """The next whole records; of a line without end, its beginning as a broken record."""
+    """The next whole records; of an endless line, its beginning as a broken one."""
     data = source.data
     if source.in_long_line:
         end = data.find(b"\n") + 1 or len(data)

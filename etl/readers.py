@@ -8,7 +8,7 @@ import io
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -21,7 +21,7 @@ from etl.batch import Batch
 from sql.errors import InputError
 
 LONGEST_LINE = 65_536
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 STDIN = "-"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # Fed in small pieces: a few bytes of zstd can stand for megabytes.
@@ -33,7 +33,7 @@ Offsets = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Block:
-    """Whole records from the front of some bytes: how many bytes and lines they took."""
+    """Whole records from the front of some bytes, and how much they took of them."""
 
     batch: Batch
     consumed: int
@@ -57,11 +57,11 @@ def opened(path: str) -> Iterator[BinaryIO]:
     if path == STDIN:
         yield _content(sys.stdin.buffer)
         return
-    try:
-        file = Path(path).open("rb")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
         yield _content(file)
 
 
@@ -120,7 +120,7 @@ class _Zstd(io.RawIOBase):
 
 
 def read_exactly(content: BinaryIO, size: int, name: str, offset: int) -> bytes:
-    """Read `size` bytes, fewer only at the end; InputError where the rest is damaged."""
+    """Read `size` bytes, fewer only at the end; InputError where they are damaged."""
     pieces: list[bytes] = []
     missing = size
     try:

@@ -23,7 +23,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True)
 class Opening:
-    """How to read a file: what reads its records, and the bytes and lines before them."""
+    """How to read a file: what reads its records, and what stands before them."""
 
     reader: Reader
     format: str
@@ -55,7 +55,7 @@ def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
 def open_reader(
     first: bytes, name: str, mapping: Mapping[str, str], site: str | None
 ) -> Opening:
-    """Look at the first bytes of a file's content; InputError where it is no event file."""
+    """See from the first bytes how to read a file; InputError where it has no events."""
     if first.startswith(_UTF16):
         raise InputError(f"{name} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
@@ -81,7 +81,7 @@ def _is_ndjson(first: bytes, name: str) -> bool:
 
 
 def _names(mapping: Mapping[str, str]) -> dict[str, str]:
-    """Names in the file to fields; what is mapped to a field goes before its own name."""
+    """Names in the file to fields; a mapping goes before the field's own name."""
     mapped = dict(mapping)
     rest = {f: f for f in FIELDS if f not in mapped} | _ALIASES
     return mapped | {name: f for name, f in rest.items() if name not in mapped}

@@ -1,4 +1,4 @@
-"""Where records lie in a block, for the line numbers and raw bytes of what is parked."""
+"""Where records lie in a block: line numbers and raw bytes of what is parked."""
 
 from __future__ import annotations
 

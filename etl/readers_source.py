@@ -74,10 +74,11 @@ class Source:
         return hashlib.sha256(self.fill()[:HEAD_BYTES]).digest()
 
     def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
-        """Which (length, sha256) are those of prefixes of this content; then rewinds."""
+        """Which (length, sha256) are of prefixes of this content; rewinds."""
         found = set()
         if self.path == STDIN:
-            self._spool = self._open.enter_context(tempfile.TemporaryFile())
+            spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
+            self._spool = self._open.enter_context(spool)
         for length, digest in sorted(prefixes):
             self._skip_to(length)
             if self.offset == length and self.digest == digest:
