@@ -236,5 +236,5 @@ def as_text(arrived: pl.DataFrame) -> pl.DataFrame:
     """Events as every source hands them to the door: text columns."""
     time_text = pl.col("time").dt.strftime(TIME_FORMAT)
     return arrived.drop(ARRIVES).with_columns(
-        time_text, pl.col("confidence", "count").cast(pl.String)
+        time_text, pl.col("confidence", "count", "duration_s").cast(pl.String)
     )

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sql.connect import Connection, connect
 from sql.errors import DsnError, FloorpulseError
@@ -16,6 +16,7 @@ TRY_EVERY_S = 1.0
 RECONNECT_S = (0.5, 5.0)
 # A leader that hears nothing from the server for this long takes it for gone.
 KEEPALIVE = {
+    "application_name": "floorpulse-scheduler",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -30,8 +31,8 @@ class LeadershipLostError(FloorpulseError):
 
 
 def watched(dsn: str) -> str:
-    """The DSN with a client that notices a server that has vanished."""
-    return make_conninfo(dsn, **KEEPALIVE)
+    """The DSN with our name and a client that notices a server that has vanished."""
+    return make_conninfo("", **KEEPALIVE | dict(conninfo_to_dict(dsn)))
 
 
 class Leader:

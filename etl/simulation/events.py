@@ -8,8 +8,9 @@ import polars as pl
 
 from etl.simulation.options import Change, SimulatorOptions
 from etl.simulation.plant import (
+    LEFT,
+    PRODUCT_COUNT,
     SLOW_START_S,
-    STATES,
     WORKING,
     Floats,
     Ints,
@@ -18,8 +19,9 @@ from etl.simulation.plant import (
     draw_shift,
 )
 
-EVENT_TYPES = (*STATES, "product_count")
-PRODUCT_COUNT = 3
+# By kind; who has left is absent, and not for as long as a silent camera would say.
+EVENT_TYPES = ("working", "idle", "absent", "product_count", "absent")
+LEFT_FOR_S = 60.0
 RESEND_S = (60.0, 240.0)
 RESEND_EVERY_S = 180.0
 OCCLUDED_SHARE = 0.015
@@ -35,6 +37,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "count": pl.Int64(),
     "model_version": pl.String(),
     "camera_id": pl.String(),
+    "duration_s": pl.Float64(),
 }
 
 
@@ -166,7 +169,7 @@ def to_frame(
     signals: Signals, confidence: Floats, options: SimulatorOptions
 ) -> pl.DataFrame:
     """Signals in the columns of an event file (states carry no count)."""
-    count = pl.Series(signals.count)
+    count, kind = pl.Series(signals.count), pl.Series(signals.kind)
     return pl.DataFrame(
         {
             "time": pl.Series(signals.time_us).cast(SCHEMA["time"]),
@@ -178,6 +181,7 @@ def to_frame(
             "count": pl.select(pl.when(count > 0).then(count)).to_series(),
             "model_version": pl.repeat(options.model_version, len(count), eager=True),
             "camera_id": names("cam-", options.stations).gather(signals.bench),
+            "duration_s": pl.select(pl.when(kind == LEFT).then(LEFT_FOR_S)).to_series(),
         },
         schema=SCHEMA,
     )

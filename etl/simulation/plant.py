@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from etl.simulation.options import PlantShift, SimulatorOptions, local_instant
 from sql.zones import zone
 
-WORKING, IDLE, ABSENT = 0, 1, 2
-STATES = ("working", "idle", "absent")
+WORKING, IDLE, ABSENT, PRODUCT_COUNT, LEFT = range(5)
 SLOW_START_S = 1_800.0
 WORK_S, IDLE_S = 380.0, 75.0
 WALK_SHARE = 0.15
@@ -197,9 +196,9 @@ def place_break(pairs: Pairs, hours: Hours) -> tuple[Ints, Ints, Ints, Floats, F
     and the leaving. A spell that the break interrupts goes on after it.
     """
     row, bench, state, start, end = spells(pairs, hours)
-    at, away = hours.break_at_s[row], hours.break_s[row]
+    at, pause_s = hours.break_at_s[row], hours.break_s[row]
     people = np.arange(len(hours.arrive_s))
-    absent = np.full(len(people), ABSENT)
+    away, gone = np.full_like(people, ABSENT), np.full_like(people, LEFT)
     stays = hours.leave_s - hours.arrive_s
     back = hours.break_at_s + hours.break_s
     return (
@@ -212,9 +211,11 @@ def place_break(pairs: Pairs, hours: Hours) -> tuple[Ints, Ints, Ints, Floats, F
                 pairs.bench_at(hours.net_s),
             ]
         ),
-        np.concatenate([state, state, absent, absent]),
-        np.concatenate([start, np.maximum(start, at) + away, hours.break_at_s, stays]),
-        np.concatenate([np.minimum(end, at), end + away, back, stays + SHORTEST_S]),
+        np.concatenate([state, state, away, gone]),
+        np.concatenate(
+            [start, np.maximum(start, at) + pause_s, hours.break_at_s, stays]
+        ),
+        np.concatenate([np.minimum(end, at), end + pause_s, back, stays + SHORTEST_S]),
     )
 
 

@@ -6,6 +6,7 @@ from sql.queries import load
 
 def run(work: Work) -> Detail:
     """Good runs of frequent jobs go after hours, all others after a month."""
+    work.conn.execute(load("scheduler")["close_runs"])
     row = work.conn.execute(load("scheduler")["prune_runs"]).fetchone()
     return {"pruned": row[0] if row else 0}
 

@@ -117,6 +117,12 @@ folded as (
 )
 select count(*) from gone
 
+-- name: close_runs --
+-- Runs of whom no end is known: whoever did them was killed.
+update ops.job_runs
+set finished_at = clock_timestamp(), ok = false, error = 'ended without saying how'
+where finished_at is null and started_at < now() - interval '1 day'
+
 -- name: prune_runs --
 -- Runs that ended well are kept for some hours where there are many of a job in an hour,
 -- else for a month; failures for a month. How many rows went.

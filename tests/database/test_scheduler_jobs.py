@@ -19,7 +19,8 @@ def work(dsn: str, conn: Connection) -> Work:
 def tally(conn: Connection, site: str, hour: str, stored: int, bins: list[int]) -> None:
     conn.execute(
         "insert into ingest.tallies values"
-        " (%s, %s, %s, 1, 2, 3, 4, %s, timestamptz '2026-01-01' + %s * interval '1 s')",
+        " (%s, %s, %s, 1, 2, 3, 4, %s, 5,"
+        "  timestamptz '2026-01-01' + %s * interval '1 s')",
         (site, hour, stored, bins, stored),
     )
 
@@ -27,7 +28,8 @@ def tally(conn: Connection, site: str, hour: str, stored: int, bins: list[int]) 
 def tallies_of(conn: Connection) -> list[tuple[object, ...]]:
     return conn.execute(
         "select site_id, extract(hour from hour)::int, stored, duplicates, conflicts,"
-        " parked, late, latency_histogram, recorded_at = timestamptz '2026-01-01' + "
+        " parked, late, latency_histogram, unzoned,"
+        " recorded_at = timestamptz '2026-01-01' +"
         "  case when stored = 30 then 20 else stored end * interval '1 s'"
         " from ingest.tallies order by 1, 2, 3"
     ).fetchall()
@@ -40,9 +42,9 @@ def test_tallies_are_folded_by_site_and_hour(work: Work, conn: Connection) -> No
     tally(conn, "b", "2026-01-01 05:00+00", 7, [3])
     assert tallies.run(work) == {"folded": 2}
     assert tallies_of(conn) == [
-        ("a", 5, 30, 2, 4, 6, 8, [1, 3, 0, 7], True),
-        ("a", 6, 5, 1, 2, 3, 4, [], True),
-        ("b", 5, 7, 1, 2, 3, 4, [3], True),
+        ("a", 5, 30, 2, 4, 6, 8, [1, 3, 0, 7], 10, True),
+        ("a", 6, 5, 1, 2, 3, 4, [], 5, True),
+        ("b", 5, 7, 1, 2, 3, 4, [3], 5, True),
     ]
     assert tallies.run(work) == {"folded": 0}
 
@@ -51,7 +53,7 @@ def test_tallies_without_latencies_fold_too(work: Work, conn: Connection) -> Non
     for stored in (1, 2):
         tally(conn, "a", "2026-01-01 05:00+00", stored, [])
     assert tallies.run(work) == {"folded": 2}
-    assert tallies_of(conn) == [("a", 5, 3, 2, 4, 6, 8, [], False)]
+    assert tallies_of(conn) == [("a", 5, 3, 2, 4, 6, 8, [], 10, False)]
 
 
 def test_old_runs_are_pruned(work: Work, conn: Connection) -> None:
@@ -82,3 +84,15 @@ def test_every_calendar_is_extended_once(work: Work, conn: Connection) -> None:
     conn.execute("select floor.register_site(s, false) from unnest('{a,b}'::text[]) s")
     assert calendar.run(work) == {"extended": 2}
     assert calendar.run(work) == {"extended": 0}
+
+
+def test_runs_that_never_ended_are_closed_after_a_day(
+    work: Work, conn: Connection
+) -> None:
+    conn.execute(
+        "insert into ops.job_runs (job, started_at)"
+        " values ('refresh', now() - interval '25 hours'), ('refresh', now())"
+    )
+    prune.run(work)
+    rows = conn.execute("select ok, error from ops.job_runs order by started_at")
+    assert rows.fetchall() == [(False, "ended without saying how"), (None, None)]

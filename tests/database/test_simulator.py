@@ -20,7 +20,7 @@ from sql.sites import register_site
 pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 # At work around the clock, so that something happens whenever the test runs.
 ALWAYS = (PlantShift("always", 0, 1_440, 0, 0),)
-PLANT = SimulatorOptions(timezone="UTC", hours=6, shifts=ALWAYS, tick_s=0.1)
+PLANT = SimulatorOptions(workers=40, timezone="UTC", hours=6, shifts=ALWAYS, tick_s=0.1)
 
 
 class Run(threading.Thread):
@@ -157,7 +157,9 @@ def test_another_plant_on_the_same_site_is_refused(dsn: str) -> None:
     with simulated(dsn):
         pass
     other = replace(PLANT, workers=7, speed=3.0)
-    with pytest.raises(BadSetting, match=r"another plant already \(workers 6, not 7\)"):
+    with pytest.raises(
+        BadSetting, match=r"another plant already \(workers 40, not 7\)"
+    ):
         run(dsn, other, threading.Event())
 
 

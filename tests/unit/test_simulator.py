@@ -240,8 +240,20 @@ def test_files_hold_the_events(tmp_path: Path) -> None:
     for name, read in (("a.csv", pl.read_csv), ("a.ndjson", pl.read_ndjson)):
         path = tmp_path / name
         assert write(simulate(PLANT, ANCHOR), path) == events.height
-        back = read(path)
+        back = read(path, infer_schema_length=None)
         assert back["worker_id"].to_list() == events["worker_id"].to_list()
         times = back["time"].str.to_datetime("%+").dt.cast_time_unit("us")
         assert (times == events["time"]).all()
         assert back["count"].to_list() == events["count"].to_list()
+
+
+def test_who_leaves_is_absent_for_a_minute_and_not_for_the_cap(
+    large: pl.DataFrame,
+) -> None:
+    left = large.filter(pl.col("duration_s").is_not_null())
+    assert left["event_type"].unique().to_list() == ["absent"]
+    assert left["duration_s"].unique().to_list() == [60.0]
+    last = large.group_by("worker_id", pl.col("time").dt.date().alias("day")).agg(
+        pl.col("duration_s").sort_by("time").last()
+    )
+    assert last["duration_s"].null_count() <= 60, "only those still at work have no end"
