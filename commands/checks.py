@@ -177,7 +177,7 @@ def zones(conn: Connection) -> Iterator[Finding]:
         )
         to_do = (
             f"They stay as they were read. If they were not in UTC, set the zone of a "
-            f"site of another name to {timezone or 'theirs'} and load those files there."
+            f"site of another name to {timezone or 'theirs'} and load them there."
         )
         if timezone is None:
             to_do += f" If they were: `floorpulse site set {site} --timezone UTC`."
