@@ -77,8 +77,8 @@ class Counts:
 class Admission(Counts):
     """What became of a batch, row by row.
 
-    duplicates_at: rows (positions in the batch) that were stored already; told: row, code
-    and message of every parked row and of conflicts. A row in neither was stored.
+    duplicates_at: rows (positions in the batch) that were stored before; told: row,
+    code and message of every parked row and of conflicts. A row in neither is new.
     """
 
     duplicates_at: list[pl.Series] = field(default_factory=list)

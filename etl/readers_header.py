@@ -55,7 +55,7 @@ def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
 def open_reader(
     first: bytes, name: str, mapping: Mapping[str, str], site: str | None
 ) -> Opening:
-    """See from the first bytes how to read a file; InputError where it has no events."""
+    """See from its first bytes how to read a file; InputError where it has no events"""
     if first.startswith(_UTF16):
         raise InputError(f"{name} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
