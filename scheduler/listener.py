@@ -32,6 +32,10 @@ class Listener:
         """Begin to listen."""
         self._thread.start()
 
+    def lives(self) -> bool:
+        """Whether it still listens, or tries to."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Hear no more; call join to wait for a refresh under way."""
         self._stop.set()

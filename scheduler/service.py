@@ -21,6 +21,7 @@ from scheduler.runner import Runner
 WATCH_EVERY_S = 1.0
 LOOK_EVERY_S = 0.2
 UNMIGRATED_WAIT_S = 5.0
+AGAIN_AFTER_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def run(dsn: str, stop: Event, jobs: tuple[Job, ...] = JOBS) -> None:
     the start is an error at once (DsnError and its like).
     """
     # APScheduler's warning that a slot is still busy repeats with every slot.
-    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     with Leader(dsn) as first:
         first.connect()
     while not stop.is_set():
@@ -72,6 +73,7 @@ def run(dsn: str, stop: Event, jobs: tuple[Job, ...] = JOBS) -> None:
                     lead(dsn, leader, stop, jobs)
                 except LeadershipLostError:
                     _log.warning("lost", extra={"action": "leadership_lost"})
+                    stop.wait(AGAIN_AFTER_S)
                 except (
                     psycopg.errors.UndefinedTable,
                     psycopg.errors.InvalidSchemaName,
@@ -110,7 +112,7 @@ def lead(dsn: str, leader: Leader, stop: Event, jobs: tuple[Job, ...]) -> None:
     scheduler.start()
     listener.start()
     try:
-        while leader.leads() and not stop.wait(WATCH_EVERY_S):
+        while leader.leads() and listener.lives() and not stop.wait(WATCH_EVERY_S):
             pass
     finally:
         listener.stop()

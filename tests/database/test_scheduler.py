@@ -314,3 +314,24 @@ def test_connections_end_with_the_scheduler(dsn: str, conn: Connection) -> None:
         assert value(
             other, "select pg_try_advisory_lock(hashtext('floorpulse.scheduler'), 0)"
         )
+
+
+@PLAIN
+def test_a_ledger_that_cannot_be_written_is_tried_again(
+    dsn: str, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.service.AGAIN_AFTER_S", 0.1)
+    conn.execute(
+        "create function full_disk() returns trigger language plpgsql as"
+        " $$ begin raise exception 'no space' using errcode = '53100'; end $$"
+    )
+    conn.execute(
+        "create trigger full_disk before insert on ops.job_runs"
+        " for each row execute function full_disk()"
+    )
+    with scheduling(dsn, (Job("tick", 1, nothing),)):
+        until(lambda: value(conn, "select count(*) from ops.jobs") == 1)
+        time.sleep(1)
+        assert value(conn, "select count(*) from ops.job_runs") == 0
+        conn.execute("drop trigger full_disk on ops.job_runs")
+        until(lambda: ok_jobs(conn) == {"tick"})
