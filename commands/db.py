@@ -98,7 +98,7 @@ def psql(
         option("--as", "A role with less rights: analyst, dashboard or ingest."),
     ] = None,
 ) -> None:
-    """Open psql on the database; further arguments are psql's own."""
+    """Open psql on the database; arguments after -- are psql's own."""
     if as_role is not None and as_role not in ROLES:
         raise typer.BadParameter(f"--as is one of {', '.join(ROLES)}")
     from commands.psql import find_psql, role_options

@@ -20,9 +20,7 @@ FORMATS = ("csv", "json")
 
 
 def export(
-    view: Annotated[
-        str, typer.Argument(help="A view of schema analytics.", metavar="VIEW")
-    ],
+    view: Annotated[str, typer.Argument(help="A view of schema analytics.")],
     from_: Annotated[
         str | None,
         option(

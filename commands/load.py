@@ -24,11 +24,9 @@ ROWS_PARKED = 3
 
 
 def load(
-    files: Annotated[
+    file: Annotated[
         list[str],
-        typer.Argument(
-            help="CSV or NDJSON, plain, .gz or .zst; - is stdin.", metavar="FILE..."
-        ),
+        typer.Argument(help="CSV or NDJSON, plain, .gz or .zst; - is stdin."),
     ],
     site: Annotated[
         str | None, option("--site", "The site of rows that name none.")
@@ -62,7 +60,7 @@ def load(
     failed: FloorpulseError | None = None
     from etl.files import LoadError, load_file
 
-    for path in files:
+    for path in file:
         try:
             with _progress(path) as tell:
                 reports.append(

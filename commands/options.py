@@ -25,6 +25,4 @@ ValidFrom = Annotated[
         metavar="TIME",
     ),
 ]
-SiteArgument = Annotated[
-    str, typer.Argument(help="The site's id.", metavar="SITE", show_default=False)
-]
+SiteArgument = Annotated[str, typer.Argument(help="The site's id.")]

@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True, help="The shifts of a site.", rich_markup_mode=None
 )
 
-Name = Annotated[str, typer.Argument(help="The shift's name.", metavar="NAME")]
+Name = Annotated[str, typer.Argument(help="The shift's name.")]
 DAYS_HELP = "Weekdays on which it starts: mon-fri, or mon,tue."
 START_HELP = "Local time of day at which it starts: 06:00."
 LENGTH_HELP = "How long it lasts on the wall clock: 8h, 480m or 7h30m."

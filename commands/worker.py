@@ -18,7 +18,7 @@ app = typer.Typer(
 @app.command("set")
 def set_(
     site: SiteArgument,
-    worker: Annotated[str, typer.Argument(help="The worker's id.", metavar="WORKER")],
+    worker: Annotated[str, typer.Argument(help="The worker's id.")],
     name: Annotated[str | None, option("--name", "A name for people.")] = None,
     pseudonym: Annotated[
         str | None, option("--pseudonym", "A name that tells nobody who it is.")

@@ -18,9 +18,7 @@ app = typer.Typer(
 @app.command("set")
 def set_(
     site: SiteArgument,
-    workstation: Annotated[
-        str, typer.Argument(help="The workstation's id.", metavar="WORKSTATION")
-    ],
+    workstation: Annotated[str, typer.Argument(help="The workstation's id.")],
     name: Annotated[str | None, option("--name", "A name for people.")] = None,
 ) -> None:
     """Name a workstation, which is registered if need be."""

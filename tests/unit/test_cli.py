@@ -160,3 +160,20 @@ def test_wrong_use_is_exit_2(arguments: list[str]) -> None:
     assert result.exit_code == 2, result.output
     assert "Error" in result.stderr
     assert result.stdout == ""
+
+
+def commands(command: Any, path: str = "") -> Iterator[str]:
+    """Every command that does something, by its full name."""
+    children = getattr(command, "commands", {})
+    if not children:
+        yield path.strip()
+    for name, child in children.items():
+        yield from commands(child, f"{path} {name}")
+
+
+@pytest.mark.parametrize("name", sorted(commands(get_command(cli.app))))
+def test_every_command_is_in_the_docs(name: str) -> None:
+    text = (Path(cli.__file__).parent / "docs" / "cli.md").read_text("utf-8")
+    group, _, command = name.partition(" ")
+    assert group in text
+    assert f"`floorpulse {name}" in text or f"`{command}`" in text or name in text
