@@ -247,6 +247,23 @@ class Truth:
                     found += self._cut(worker, stretch, begins=number == 0)
         return found
 
+    def timeline(
+        self, worker: str, low: int, high: int
+    ) -> list[tuple[str, str, int, int]]:
+        """Pieces in [low, high), joined again: state, workstation, start, end."""
+        states = self.states.get(worker, [])
+        found: list[tuple[str, str, int, int]] = []
+        for state, following in zip(states, [*states[1:], None], strict=False):
+            held, *gaps = self._stretches(state, following)
+            parts = [*gaps] if gaps and held.kind == "idle" else [held, *gaps]
+            for part in parts:
+                start = held.time if held.kind == "idle" else part.time
+                end = min(part.time + (part.duration_us or 0), high)
+                if max(start, low) < end:
+                    row = (part.kind, part.workstation, max(start, low), end)
+                    found.append(row)
+        return found
+
     def _cut(self, worker: str, stretch: Event, begins: bool) -> Iterator[Piece]:
         start, end = stretch.time, stretch.time + (stretch.duration_us or 0)
         for part in self.slices[self._slice_at(start) :]:

@@ -9,15 +9,29 @@ import os
 from itertools import count
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sql.connect import connect
 from tests.support.compare import all_differences
 from tests.support.plant import Plant
 from tests.support.scenarios import Scenario, scenarios
+from tests.support.wallclock import HOUR
 
 EXAMPLES = int(os.environ.get("FLOORPULSE_EXAMPLES", "100"))
 NUMBERS = count(1)
+
+
+@pytest.fixture(autouse=True)
+def short_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four days around what is asked for, not years: a tenth of the time a history."""
+    spare = 4 * 24 * HOUR
+
+    def wanted(asked_from: int, asked_to: int) -> tuple[int, int]:
+        low, high = asked_from - spare, asked_to + spare
+        return low // HOUR * HOUR, -(-high // HOUR) * HOUR
+
+    monkeypatch.setattr("sql.calendar_store._wanted", wanted)
 
 
 @given(scenario=scenarios())

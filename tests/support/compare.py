@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -131,6 +132,60 @@ def scheduled(
     )
 
 
+def by_date_and_shift(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
+    """worker_daily and worker_shift: worker_hourly, added up."""
+    said = []
+    for view, size in (("worker_daily", 1), ("worker_shift", 2)):
+        sums: dict[tuple[object, ...], Sums] = defaultdict(Sums)
+        for (worker, _, _, *place), part in truth.worker_hourly.items():
+            key = (worker, *place[:size])
+            sums[key] = sums[key].plus(part)
+        query = sql.SQL("select * from analytics.{} where site_id = %s")
+        found = rows(conn, query.format(sql.Identifier(view)), site)
+        columns = ["worker_id", "production_date", "shift"][: size + 1]
+        expected = {
+            key: hourly_measures(total)
+            | {"observed_utilization": total.metrics(0)["observed_utilization"]}
+            for key, total in sums.items()
+        }
+        said += differences(view, keyed(found, *columns), expected)
+    return said
+
+
+def workstation_hourly(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
+    """Every bench in every hour from that of the first event to now."""
+    first = min(e.time for e in truth.events)
+    if first > truth.now:
+        return []
+    query = "select * from analytics.workstation_hourly where site_id = %s"
+    found = keyed(rows(conn, query, site), "workstation_id", "hour")
+    columns = set(next(iter(found.values()), {}))
+    expected = {}
+    for hour in range(first // HOUR * HOUR, truth.now, HOUR):
+        where = Where(hours=(hour, hour + HOUR))
+        for bench, row in truth.workstation_metrics(where).items():
+            shown = {name: row[name] for name in columns & row.keys()}
+            expected[bench, moment(hour)] = shown
+    return differences("workstation_hourly", found, expected)
+
+
+def timelines(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
+    """Of every worker, a window with bounds on no hour."""
+    low, high = truth.now - 2 * HOUR - 5 * SECOND, truth.now - 7 * SECOND
+    said = []
+    for worker in truth.workers:
+        query = "select * from analytics.worker_timeline(%s, %s, %s, %s)"
+        found = rows(conn, query, site, worker, moment(low), moment(high))
+        mine = [tuple(row.values()) for row in found]
+        expected = [
+            (state, bench, moment(start), moment(end))
+            for state, bench, start, end in truth.timeline(worker, low, high)
+        ]
+        if mine != expected:
+            said.append(f"timeline {worker}: {mine}, expected {expected}")
+    return said
+
+
 def windows(truth: Truth) -> list[Where]:
     """All hours, the last hours, all production dates; each shift and all."""
     times = [e.time for e in truth.events] + [truth.now]
@@ -147,6 +202,9 @@ def windows(truth: Truth) -> list[Where]:
 def all_differences(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
     """Everything that the product says of a site, against the reference."""
     said = worker_hourly(conn, site, truth)
+    said += by_date_and_shift(conn, site, truth)
+    said += workstation_hourly(conn, site, truth)
+    said += timelines(conn, site, truth)
     for where in windows(truth):
         said += metrics(conn, site, truth, where)
         if where.hours:
