@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from polars.exceptions import ComputeError
+from polars.exceptions import ComputeError, SchemaError
 
 from etl.readers import (
     LONGEST_LINE,
@@ -70,7 +70,7 @@ class CsvReader:
             return None
         try:
             texts = self._parsed(body, None)
-        except ComputeError:
+        except (ComputeError, SchemaError):
             return None
         whole = body.count(b",") == texts.height * (self.width - 1)
         return texts if whole else None

@@ -74,7 +74,7 @@ def _is_ndjson(first: bytes, name: str) -> bool:
                 f"{name} is one JSON array; NDJSON has one object a line "
                 f"(jq -c '.[]' makes it so)"
             )
-        if b"\0" in first[:LONGEST_LINE]:
+        if begins != b"{" and b"\0" in first[:LONGEST_LINE]:
             raise InputError(f"{name} is no NDJSON: it holds NUL bytes")
         return True
     return suffix not in _CSV_SUFFIXES and begins == b"{"
