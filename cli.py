@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import typer
 
 from commands import (
@@ -50,6 +53,10 @@ app.command("simulate")(processes.simulate)
 
 def main() -> None:
     """Entry point of the `floorpulse` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="floorpulse")
 
 

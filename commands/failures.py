@@ -26,7 +26,8 @@ class Commands(TyperGroup):
         """Run a command; no failure that we know of leaves a traceback."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.BadParameter, typer.Abort):
+        except (typer.Exit, typer.BadParameter, typer.Abort, BrokenPipeError):
+            # Wrong use, and a reader that has gone (`... | head`): typer's to end.
             raise
         except KeyboardInterrupt as stop:
             complain("interrupted; what was committed stays, run it again to go on")

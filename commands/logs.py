@@ -6,7 +6,12 @@ import logging
 import sys
 
 LEVELS = ("debug", "info", "warning", "error")
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+# The last is uvicorn's: its message once more, for terminals.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "color_message",
+}
 
 
 class Lines(logging.Formatter):

@@ -99,11 +99,19 @@ def shown(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
     if isinstance(value, float):
         return _number(name, value)
-    return str(value)
+    if isinstance(value, list):
+        return printable(", ".join(map(str, value)))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text that moves no cursor: a parked line may hold any bytes."""
+    if text.isprintable():
+        return text
+    parts = (c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return "".join(parts)
 
 
 def _number(name: str, value: float) -> str:

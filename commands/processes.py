@@ -70,6 +70,9 @@ def serve(
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     note(f"http://{host}:{bound.getsockname()[1]}")
+    # uvicorn ends well on both, and then raises them again for whoever was before it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[bound])
 
 

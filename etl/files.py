@@ -8,6 +8,7 @@ finds an unfinished load of the same content continues behind it.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -122,7 +123,9 @@ class _Load:
         dry_run: bool,
     ) -> None:
         self.site, self.timezone, self.mapping = site, timezone, mapping
-        name = "stdin" if path == STDIN else path
+        # A file name is bytes; the books hold text.
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+        name = "stdin" if path == STDIN else text
         self.report = LoadReport(source=name, dry_run=dry_run)
         self._queries = queries.load("loads")
         self._site_done: str | None = None
@@ -174,8 +177,10 @@ class _Load:
                 "options": options,
                 "head_digest": head,
             }
-            (load_id,) = _row(conn, self._queries["start"], parameters)
-            _row(conn, self._queries["claim"], {"load_id": load_id})
+            # Claimed before anybody can see it.
+            with conn.transaction():
+                (load_id,) = _row(conn, self._queries["start"], parameters)
+                conn.execute(self._queries["claim"], {"load_id": load_id})
             self.report.load_id = load_id
             return
         self.report.load_id, bytes_done, lines_done = found

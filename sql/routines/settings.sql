@@ -124,10 +124,11 @@ declare
         clock_timestamp(),
         (select r.cut_now from floor.refresh_state r where r.site_key = p_site_key)
     ) + interval '1 minute';
-    since timestamptz := greatest(p_from, floor.oldest_event(p_site_key));
+    oldest timestamptz := floor.oldest_event(p_site_key);
+    since timestamptz := greatest(p_from, oldest);
     key bigint;
 begin
-    if floor.oldest_event(p_site_key) is null or since >= until then
+    if oldest is null or since >= until then
         return null;
     end if;
     insert into floor.restatements (site_key, from_time, to_time, done_from, reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,18 @@ def test_an_export_of_no_view_names_those_there_are(dsn: str) -> None:
     assert "worker_hourly" in result.stderr
     result = floorpulse(dsn, "export", "freshness", "--from", "2026-03-02", exit_code=2)
     assert "leave out --from" in result.stderr
+
+
+@PLAIN
+def test_what_no_terminal_should_see_is_escaped(dsn: str, tmp_path: Path) -> None:
+    floorpulse(dsn, "load", file_of(tmp_path, "\x1b[2Jnoon,plant"), exit_code=3)
+    table = floorpulse(dsn, "rejects", "list").stdout
+    assert "\x1b" not in table
+    assert "\\x1b[2Jnoon" in table
+
+
+@PLAIN
+def test_a_file_name_that_is_no_text(dsn: str, tmp_path: Path) -> None:
+    path = os.fsdecode(bytes(tmp_path) + b"/\xff.csv")
+    Path(path).write_text("\n".join([HEADER, *EXAMPLE]))
+    assert json_of(dsn, "load", path)["files"][0]["source"].endswith("\\xff.csv")
