@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
+from psycopg.rows import class_row
 
 from sql.calendar_store import ensure_calendar
 from sql.connect import connect
@@ -37,6 +38,12 @@ class RefreshReport:
     ranges: int
     rows: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    from_time: datetime
+    to_time: datetime
 
 
 def refresh_all(dsn: str) -> list[RefreshReport]:
@@ -98,7 +105,12 @@ def refresh_with(
 def materialize_closed_hours(dsn: str) -> int:
     """Materialize what has closed since the last time; returns the number of calls."""
     with connect(dsn) as conn:
-        return _run_steps(conn, load("refresh")["materialization_steps"], {})
+        return materialize_with(conn)
+
+
+def materialize_with(conn: _Connection) -> int:
+    """`materialize_closed_hours` on a connection in autocommit that the caller keeps."""
+    return _run_steps(conn, load("refresh")["materialization_steps"], {})
 
 
 def _refresh(
@@ -151,10 +163,12 @@ def _run_steps(conn: _Connection, statement: str, parameters: dict[str, object])
 def _make_room(conn: _Connection, site_key: int, now: datetime) -> None:
     """Calendar slices and chunks that the cut needs, in transactions of their own."""
     queries = load("refresh")
-    reach = conn.execute(queries["dirty_reach"], {"site_key": site_key, "now": now})
-    for from_time, to_time in reach.fetchall():
-        ensure_calendar(conn, site_key, from_time, to_time)
-        conn.execute(queries["ensure_chunks"], (from_time, to_time))
+    with conn.cursor(row_factory=class_row(_Stretch)) as cursor:
+        cursor.execute(queries["dirty_reach"], {"site_key": site_key, "now": now})
+        stretches = cursor.fetchall()
+    for stretch in stretches:
+        ensure_calendar(conn, site_key, stretch.from_time, stretch.to_time)
+        conn.execute(queries["ensure_chunks"], (stretch.from_time, stretch.to_time))
 
 
 def _step(row: tuple[object, ...] | None) -> tuple[int, int, bool, bool]:

@@ -92,6 +92,7 @@ set search_path = floor, pg_temp
 set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 set work_mem = '256MB'
+set enable_nestloop = on
 as $$
 -- Replaces the hourly and daily rows of what was touched, at most 100,000 touched rows at
 -- a time, and returns how many it took. Taking and using are two statements.
@@ -110,6 +111,8 @@ begin
     if taken = 0 then
         return 0;
     end if;
+    -- Many touched rows, whatever the planner's statistics say of these tables.
+    perform set_config('enable_nestloop', case when taken > 5000 then 'off' else 'on' end, true);
     from_day := date_trunc('day', from_hour);
     to_day := date_trunc('day', to_hour);
 

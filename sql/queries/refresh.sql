@@ -40,7 +40,7 @@ with needed (span) as (
     from floor.refresh_state r
     where r.site_key = %(site_key)s and r.cut_now < %(now)s
 )
-select lower(stretch), upper(stretch)
+select lower(stretch) as from_time, upper(stretch) as to_time
 from (select unnest(range_agg(n.span)) as stretch from needed n) s
 order by 1
 

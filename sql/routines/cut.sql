@@ -76,16 +76,18 @@ $$;
 
 create or replace function floor.cut_activity(
     p_site_key integer, p_now timestamptz,
-    p_workers integer[], p_from timestamptz[], p_to timestamptz[])
+    p_workers integer[], p_from timestamptz[], p_to timestamptz[], p_bulk boolean default false)
 returns bigint
 language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 set work_mem = '256MB'
+set enable_nestloop = on
 as $$
 -- Cuts the touched ranges (bounds included) of these workers again and returns the number
 -- of rows written. Range by range: rows of states in [p, n) go, and come again from events.
+-- p_bulk: many events stand behind the ranges, whatever the planner's statistics say.
 declare
     workers integer[];
     ps timestamptz[];
@@ -125,6 +127,9 @@ begin
     select distinct p_site_key, floor.hour_of(g.time), g.worker_key, g.workstation_key
     from gone g;
 
+    if p_bulk then
+        perform set_config('enable_nestloop', 'off', true); -- until this function returns
+    end if;
     with written_rows as (
         insert into floor.activity
             (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
@@ -140,6 +145,7 @@ begin
     )
     select count(*) into written from written_rows;
 
+    perform set_config('enable_nestloop', 'on', true);
     perform floor.note_worker_states(p_site_key, p_now, workers, ps, ns);
     return written;
 end
@@ -195,8 +201,7 @@ begin
     followed as (
         select o.*,
             least(o.n, lead(o.time) over (
-                partition by o.worker_key
-                order by o.time, o.event_type, o.workstation_id)) as next_at
+                partition by o.worker_key order by o.state_number)) as next_at
         from ordered o
         where o.event_type < 3
     ),
@@ -262,7 +267,7 @@ begin
     )
     select
         r.worker_key, r.starts_at, r.ends_at, r.state_at,
-        (extract(epoch from r.ends_at - r.starts_at) * 1000000)::bigint,
+        round(date_part('epoch', r.ends_at - r.starts_at) * 1e6)::bigint, -- an hour at most: exact
         r.workstation_key, r.shift_key, r.production_date, 0, 0, r.state, r.begins, r.in_break
     from state_rows r
     union all

@@ -3,7 +3,7 @@
 
 create or replace function floor.take_dirty(
     p_site_key integer, p_now timestamptz, p_events bigint,
-    out workers integer[], out froms timestamptz[], out tos timestamptz[])
+    out workers integer[], out froms timestamptz[], out tos timestamptz[], out events bigint)
 language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
@@ -40,8 +40,9 @@ begin
             group by t.worker_key
         ) m
     )
-    select array_agg(m.worker_key), array_agg(m.from_time), array_agg(m.to_time)
-    into workers, froms, tos
+    select array_agg(m.worker_key), array_agg(m.from_time), array_agg(m.to_time),
+        (select sum(t.events) from taken t)
+    into workers, froms, tos, events
     from merged m;
 end
 $$;
@@ -117,7 +118,7 @@ begin
         written := floor.cut_activity(
             p_site_key, p_now, workers,
             array_fill(window_from, array[cardinality(workers)]),
-            array_fill(r.done_from, array[cardinality(workers)]));
+            array_fill(r.done_from, array[cardinality(workers)]), true);
     end if;
     update floor.restatements q
     set done_from = window_from,
@@ -142,23 +143,23 @@ declare
     workers integer[];
     froms timestamptz[];
     tos timestamptz[];
+    events bigint;
     restated bigint;
 begin
     perform floor.mark_tails_dirty(p_site_key, p_now, last_now);
-    select * into workers, froms, tos from floor.take_dirty(p_site_key, p_now, p_events);
+    select * into workers, froms, tos, events from floor.take_dirty(p_site_key, p_now, p_events);
     taken := coalesce(cardinality(workers), 0);
     written := 0;
     if taken > 0 then
-        written := floor.cut_activity(p_site_key, p_now, workers, froms, tos);
+        written := floor.cut_activity(p_site_key, p_now, workers, froms, tos, events > 20000);
     else
         restated := floor.restate_step(p_site_key, p_now);
         written := coalesce(restated, 0);
     end if;
-    insert into floor.refresh_state as s (site_key, cut_now, cut_at, first_event_at)
-    values (p_site_key, p_now, clock_timestamp(), (select min(f) from unnest(froms) f))
-    on conflict (site_key) do update
-    set cut_now = excluded.cut_now, cut_at = excluded.cut_at,
-        first_event_at = least(s.first_event_at, excluded.first_event_at);
+    insert into floor.refresh_state as s (site_key, cut_now, cut_at)
+    values (p_site_key, p_now, clock_timestamp())
+    on conflict (site_key) do update set cut_now = excluded.cut_now, cut_at = excluded.cut_at;
+    perform floor.note_first_event(p_site_key, workers, froms);
     cut_left := exists (
             select from floor.dirty d where d.site_key = p_site_key and d.from_time <= p_now)
         or exists (
@@ -169,6 +170,34 @@ begin
         if aggregated then
             perform floor.move_now(p_site_key, p_now);
         end if;
+    end if;
+end
+$$;
+
+create or replace function floor.note_first_event(
+    p_site_key integer, p_workers integer[], p_from timestamptz[])
+returns void
+language plpgsql
+set search_path = floor, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+-- Keeps the time of the site's first event; ranges that begin before it are looked into.
+declare
+    known timestamptz := coalesce(
+        (select s.first_event_at from floor.refresh_state s where s.site_key = p_site_key), 'infinity');
+    earlier timestamptz;
+begin
+    select min(first.time) into earlier
+    from unnest(p_workers, p_from) as r (worker_key, from_time)
+    cross join lateral (
+        select e.time from floor.events e
+        where e.site_key = p_site_key and e.worker_key = r.worker_key and e.time >= r.from_time
+        order by e.time
+        limit 1
+    ) first
+    where r.from_time < known;
+    if earlier < known then
+        update floor.refresh_state s set first_event_at = earlier where s.site_key = p_site_key;
     end if;
 end
 $$;

@@ -1,0 +1,25 @@
+"""`make bench`: every table, on one server, one after another."""
+
+import sys
+
+from benchmarks import load, refresh
+
+
+def main() -> int:
+    """Run the tables with the same sizes; 1 where a bar is missed."""
+    asked = refresh.options(None)
+    sizes = [
+        f"--rows={asked.rows}",
+        f"--workers={asked.workers}",
+        f"--days={asked.days}",
+    ]
+    if asked.dsn:
+        sizes.append(f"--dsn={asked.dsn}")
+    print("## Loading\n", flush=True)
+    missed = load.main(sizes)
+    print("\n## Cutting, refreshing, reading\n", flush=True)
+    return missed | refresh.main([*sizes, f"--history={asked.history}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
