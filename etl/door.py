@@ -265,6 +265,7 @@ class Door:
             "parked": sum(admission.parked.values()),
             "parked_codes": Jsonb(admission.parked),
             "site_done": None if is_last else part.site_id,
+            "block_end": None if is_last else progress.bytes_done,
             "block_digest": None if is_last else progress.prefix_digest,
             "bytes_done": progress.bytes_done if is_last else None,
             "lines_done": progress.lines_done if is_last else None,

@@ -198,13 +198,16 @@ class _Load:
         rows = conn.execute(self._queries["candidates"], parameters).fetchall()
         if not rows:
             return None
-        proven = source.proven({(done, digest) for _, done, _, digest in rows})
-        for load_id, done, lines, digest in rows:
-            if (done, digest) in proven and self._claim(conn, load_id, digest):
-                return load_id, done, lines
+        # What is committed, and the block of which some sites are.
+        prefixes = {row: {(row[1], row[3]), (row[4], row[5])} for row in rows}
+        proven = source.proven(set().union(*prefixes.values()))
+        for row in rows:
+            load_id, bytes_done, lines_done, *_ = row
+            if prefixes[row] <= proven and self._claim(conn, load_id, row[1:]):
+                return load_id, bytes_done, lines_done
         return None
 
-    def _claim(self, conn: Connection, load_id: int, digest: bytes) -> bool:
+    def _claim(self, conn: Connection, load_id: int, proven: tuple[Any, ...]) -> bool:
         """Whether an unfinished load is ours now, and still where it was proven."""
         key = {"load_id": load_id}
         try:
@@ -214,8 +217,7 @@ class _Load:
                 conn.execute(self._queries["claim"], key)
         except LockNotAvailable:
             return False
-        state, prefix_digest = _row(conn, self._queries["standing"], key)
-        if state != "done" and prefix_digest == digest:
+        if conn.execute(self._queries["standing"], key).fetchone() == proven:
             return True
         conn.execute(self._queries["release"], key)
         return False

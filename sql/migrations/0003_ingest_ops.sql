@@ -9,6 +9,7 @@ create table ingest.loads (
     bytes_done bigint not null default 0,
     lines_done bigint not null default 0,
     site_done text,
+    block_end bigint,
     block_digest bytea,
     read bigint not null default 0,
     stored bigint not null default 0,
@@ -27,7 +28,7 @@ comment on table ingest.loads is 'One row per file or stream: counts, and how fa
 comment on column ingest.loads.head_digest is 'sha256 of the first 64 kB of content: finds a candidate to resume';
 comment on column ingest.loads.prefix_digest is 'sha256 of the bytes_done bytes of content that are committed: proves it';
 comment on column ingest.loads.site_done is 'Of the block after bytes_done, sites up to this one (byte order) are committed too';
-comment on column ingest.loads.block_digest is 'sha256 of the content up to the end of that block: proves it';
+comment on column ingest.loads.block_digest is 'sha256 of the content up to block_end, the end of that block: proves it';
 create index on ingest.loads (head_digest) where state <> 'done';
 
 create table ingest.rejects (

@@ -201,6 +201,7 @@ set read = read + %(read)s,
         ) added
     ),
     site_done = %(site_done)s,
+    block_end = %(block_end)s,
     block_digest = %(block_digest)s,
     bytes_done = coalesce(%(bytes_done)s, bytes_done),
     lines_done = coalesce(%(lines_done)s, lines_done),

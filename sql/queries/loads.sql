@@ -1,6 +1,8 @@
 -- name: candidates --
 -- Unfinished loads that began with the same bytes and options, the furthest first.
-select l.load_id, l.bytes_done, l.lines_done, coalesce(l.prefix_digest, sha256(''))
+select
+    l.load_id, l.bytes_done, l.lines_done, coalesce(l.prefix_digest, sha256('')),
+    coalesce(l.block_end, 0), coalesce(l.block_digest, sha256(''))
 from ingest.loads l
 where l.head_digest = %(head_digest)s
     and l.options = %(options)s
@@ -13,9 +15,11 @@ limit 100;
 select pg_advisory_lock(hashtext('floorpulse.load'), %(load_id)s::integer);
 
 -- name: standing --
-select l.state, coalesce(l.prefix_digest, sha256(''))
+select
+    l.bytes_done, l.lines_done, coalesce(l.prefix_digest, sha256('')),
+    coalesce(l.block_end, 0), coalesce(l.block_digest, sha256(''))
 from ingest.loads l
-where l.load_id = %(load_id)s;
+where l.load_id = %(load_id)s and l.state <> 'done';
 
 -- name: release --
 select pg_advisory_unlock(hashtext('floorpulse.load'), %(load_id)s::integer);
