@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from commands.session import ready_dsn
 
 if TYPE_CHECKING:
     from etl.files import LoadProgress, LoadReport
+    from sql.errors import FloorpulseError
 
     Tell = Callable[[LoadProgress], None]
 
@@ -49,43 +50,55 @@ def load(
     Exit code 3: done, but rows were parked or in conflict.
     """
     from etl.readers_header import parse_mapping
-    from sql.errors import FloorpulseError
     from sql.zones import zone
 
     columns = parse_mapping(mapping or [])
     if timezone is not None:
         zone(timezone)
-    dsn = ready_dsn()
-    reports: list[LoadReport] = []
-    failed: FloorpulseError | None = None
-    from etl.files import LoadError, load_file
-
-    for path in file:
-        try:
-            with _progress(path) as tell:
-                reports.append(
-                    load_file(
-                        dsn,
-                        path,
-                        site=site,
-                        timezone=timezone,
-                        mapping=columns,
-                        dry_run=dry_run,
-                        progress=tell,
-                    )
-                )
-        except LoadError as error:
-            reports.append(error.report)
-            failed = error
-        except FloorpulseError as error:
-            failed = error
-        if failed is not None:
-            break
-    _report(reports, failed, as_json=as_json, dry_run=dry_run)
+    loads = _Loads(site, timezone, columns, dry_run)
+    failed = loads.run(file)
+    _report(loads.reports, failed, as_json=as_json, dry_run=dry_run)
     if failed is not None:
         raise failed
-    if any(r.parked or r.conflicts for r in reports):
+    if any(r.parked or r.conflicts for r in loads.reports):
         raise typer.Exit(ROWS_PARKED)
+
+
+@dataclass
+class _Loads:
+    """One run over several files: how they are read, and what became of each."""
+
+    site: str | None
+    timezone: str | None
+    mapping: Mapping[str, str]
+    dry_run: bool
+    reports: list[LoadReport] = field(default_factory=list)
+
+    def run(self, paths: Sequence[str]) -> FloorpulseError | None:
+        """Load one file after another, up to the first that fails."""
+        from etl.files import LoadError, load_file
+        from sql.errors import FloorpulseError
+
+        dsn = ready_dsn()
+        for path in paths:
+            try:
+                with _progress(path) as tell:
+                    report = load_file(
+                        dsn,
+                        path,
+                        site=self.site,
+                        timezone=self.timezone,
+                        mapping=self.mapping,
+                        dry_run=self.dry_run,
+                        progress=tell,
+                    )
+            except LoadError as error:
+                self.reports.append(error.report)
+                return error
+            except FloorpulseError as error:
+                return error
+            self.reports.append(report)
+        return None
 
 
 @contextmanager
