@@ -109,7 +109,7 @@ def materialize_closed_hours(dsn: str) -> int:
 
 
 def materialize_with(conn: _Connection) -> int:
-    """`materialize_closed_hours` on a connection in autocommit that the caller keeps."""
+    """`materialize_closed_hours` on an autocommit connection that the caller keeps."""
     return _run_steps(conn, load("refresh")["materialization_steps"], {})
 
 

@@ -46,7 +46,10 @@ with scheduled as (
     from floor.calendar_slices c
     join floor.refresh_state r on r.site_key = c.site_key
     where c.starts_at < r.aggregated_now
-      and c.ends_at > r.first_event_at
+      and c.production_date >= (
+          select f.production_date from floor.calendar_slices f
+          where f.site_key = c.site_key and f.hour = floor.hour_of(r.first_event_at)
+            and f.starts_at <= r.first_event_at and f.ends_at > r.first_event_at)
     group by c.site_key, c.production_date
 ),
 presence as (
@@ -186,7 +189,7 @@ end
 $$;
 
 comment on view analytics.workstation_hourly is 'Workstation x UTC hour, from the site''s first event to its last refresh, idle benches included';
-comment on view analytics.workstation_daily is 'Workstation x production date, idle benches included';
+comment on view analytics.workstation_daily is 'Workstation x production date, from that of the site''s first event to the last refresh, idle benches included';
 comment on function analytics.workstation_metrics is 'Every registered workstation over a window on UTC hours, all shifts or one';
 comment on function analytics.workstation_metrics_by_date is 'Every registered workstation over production dates, both included, all shifts or one';
 comment on function analytics.scheduled_seconds is 'Seconds of shifts in a window up to the last refresh, less uncounted breaks; around the clock where no shift is in force';

@@ -1,4 +1,4 @@
-"""docs/analysts.md as an analyst meets it: its queries run, and the role stays in its room."""
+"""docs/analysts.md as an analyst meets it, and the role that stays in its room."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def test_the_role_reads_analytics_and_nothing_else(dsn: str, forbidden: str) -> 
 def test_a_login_of_the_role_is_read_only_and_limited(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
         rows = conn.execute(
-            "select unnest(rolconfig) from pg_roles where rolname = 'floorpulse_analyst'"
+            "select unnest(rolconfig) from pg_roles"
+            " where rolname = 'floorpulse_analyst'"
         ).fetchall()
     settings = {str(row[0]) for row in rows}
     assert "default_transaction_read_only=on" in settings
