@@ -32,6 +32,8 @@ from tests.support.compare import (
 from tests.support.plant import Plant
 from tests.support.wallclock import HOUR, SECOND, Calendar, Settings, Shift, micros
 
+# One plant for all of them: on one worker, where pytest-xdist runs.
+pytestmark = pytest.mark.xdist_group("invariants")
 ANCHOR = datetime(2025, 3, 31, 9, 20, 7, tzinfo=UTC)
 ANCHOR_HOUR = ANCHOR.replace(minute=0, second=0)
 PLANT = SimulatorOptions(

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from sql.connect import connect
 from tests.reference import Event, Truth, admit
@@ -25,6 +26,8 @@ from tests.support.wallclock import (
     moment,
 )
 
+# What an engine does differently: aggregates in tables, or continuous ones.
+pytestmark = pytest.mark.parametrize("engine", ["plain", "community"], indirect=True)
 START = micros(moment(0)) + 20_240 * 24 * HOUR  # 2 June 2025, a Monday
 SETTINGS = Settings({"timezone": "Europe/Berlin", "gap_state": "idle"})
 SHIFTS = [
