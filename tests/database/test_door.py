@@ -400,6 +400,19 @@ def test_a_chunk_that_was_dropped_is_made_again(
     assert counts(admit(door, {})) == (1, 0, 0, {})
 
 
+def test_a_database_that_prefers_snapshots(dsn: str, conn: psycopg.Connection) -> None:
+    """There, rows that were committed since would never be found, and tried for ever."""
+    name = conn.info.dbname
+    conn.execute(
+        f"alter database {name} set default_transaction_isolation = 'repeatable read'"
+    )
+    rows = [{"time": (START + timedelta(seconds=i)).isoformat()} for i in range(300)]
+    with Door(dsn) as first, Door(dsn) as second:
+        prepared = first.prepare(batch_of(texts(rows)))
+        assert counts(admit(second, rows[150])) == (1, 0, 0, {})
+        assert counts(first.commit(prepared, "test")) == (299, 1, 0, {})
+
+
 def _writer(dsn: str, seed: int) -> tuple[int, int, int]:
     """Admits the same events as its siblings, in batches of its own making."""
     rng = random.Random(seed)
