@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from dash import html
+
 from dash_app import formats
 from dash_app.components.heatmap import shown_height
 from dash_app.records import Band, Overview, TrendStep
@@ -68,6 +70,17 @@ def trend_figure(
             "uirevision": "same",
         },
     }
+
+
+def trend_legend() -> html.Div:
+    """Which of the two is which."""
+    return html.Div(
+        [
+            html.Span("Utilization", style={"--tone": "var(--fp-working)"}),
+            html.Span("Units", style={"--tone": "var(--fp-bars)"}),
+        ],
+        className="fp-legend",
+    )
 
 
 def _utilization(
