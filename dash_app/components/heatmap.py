@@ -12,6 +12,7 @@ from dash_app.records import HeatmapCell, Overview
 LEAST_HEIGHT = 340
 SHOWN_HEIGHT = 440
 ROW_HEIGHT = 26
+TALLEST_ROW = 64
 AROUND = 48
 
 
@@ -77,13 +78,15 @@ def heatmap_figure(page: Overview) -> dict[str, Any]:
 
 
 def shown_height(page: Overview) -> int:
-    """Pixels of it that are in sight; the rest scrolls."""
+    """Pixels in sight of the panel; what is higher scrolls."""
     rows = {(cell.site_id, cell.workstation_id) for cell in page.heatmap}
-    return min(SHOWN_HEIGHT, _height(len(rows)))
+    return max(LEAST_HEIGHT, min(SHOWN_HEIGHT, _height(len(rows))))
 
 
 def _height(rows: int) -> int:
-    return max(LEAST_HEIGHT, ROW_HEIGHT * rows + AROUND)
+    """Few rows fill the panel, but no row grows into a wall."""
+    filling = min(LEAST_HEIGHT, TALLEST_ROW * rows + AROUND)
+    return max(filling, ROW_HEIGHT * rows + AROUND)
 
 
 def scale_legend() -> html.Span:

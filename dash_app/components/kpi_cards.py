@@ -142,7 +142,7 @@ def _card(card: Card, against: str, explained: str) -> html.Div:
             html.Div(
                 [html.B(card.change, **marks(mood=_mood(card))), f" {against}"]
                 if known
-                else "Nothing to compare with yet",
+                else "No earlier data",
                 className="fp-delta",
                 title=explained if known else "",
             ),

@@ -60,8 +60,7 @@ def trend_figure(
             },
             "yaxis2": {
                 "domain": [0, 0.34],
-                "rangemode": "tozero",
-                "nticks": 4,
+                **_units_ticks(course),
                 "tickformat": ",",
                 "ticklabelstandoff": 6,
             },
@@ -122,6 +121,14 @@ def _sizes(line: list[float | None]) -> list[int]:
         else 0
         for i in range(len(line))
     ]
+
+
+def _units_ticks(course: list[TrendStep | None]) -> dict[str, Any]:
+    """Whole units only, however few there are."""
+    most = max((step.units for step in course if step), default=0)
+    if most < 4:
+        return {"range": [0, max(1, most) * 1.08], "tickvals": [*range(most + 1)]}
+    return {"rangemode": "tozero", "nticks": 4}
 
 
 def _beside(step: TrendStep | None) -> str:

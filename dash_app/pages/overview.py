@@ -296,5 +296,4 @@ def _graph(name: str) -> dcc.Graph:
     return dcc.Graph(
         id=name,
         config={"displayModeBar": False, "responsive": True},
-        style={"minHeight": 340},
     )
