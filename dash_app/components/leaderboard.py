@@ -12,6 +12,22 @@ from dash_app.records import LeaderboardRow
 ROW_HEIGHT = 40
 AROUND = 38
 LARGEST_HEIGHT = 560
+# field, header, format of grid.js, tooltip, least width
+NUMBERS = (
+    ("units", "Units", "fpUnits", "Units counted, also in breaks", 84),
+    ("units_per_hour", "Units / h", "fpRate", "Units per hour of working time", 84),
+    ("working_s", "Working", "fpHm", "Hours and minutes", 84),
+    ("idle_s", "Idle", "fpHm", "At a workstation and not working", 84),
+    ("absent_s", "Absent", "fpHm", "Seen to be away from the workstation", 84),
+    ("break_s", "Break", "fpHm", "In a break of the shift: not judged", 84),
+    (
+        "unobserved_s",
+        "Unobserved",
+        "fpHm",
+        "Of the shifts this worker was seen in: no camera says anything",
+        108,
+    ),
+)
 FIELDS = tuple(field.name for field in fields(LeaderboardRow))
 STATES = (
     ("Working", "working"),
@@ -81,7 +97,7 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
             "field": "name",
             "headerName": "Worker",
             "cellRenderer": "FpWorker",
-            "width": 104,
+            "width": 92,
             "flex": 0,
             "pinned": "left",
             "sortingOrder": ["asc", "desc"],
@@ -91,7 +107,7 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
             "field": "utilization",
             "headerName": "Utilization",
             "cellRenderer": "FpShare",
-            "minWidth": 100,
+            "minWidth": 114,
             "flex": 1.5,
             "sort": "desc",
             "comparator": {"function": "fpNullsLast"},
@@ -106,26 +122,12 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
             "minWidth": 120,
             "flex": 2.4,
         },
-        _number("units", "Units", "fpUnits", "Units counted, also in breaks"),
-        _number(
-            "units_per_hour", "Units / h", "fpRate", "Units per hour of working time"
-        ),
-        _number("working_s", "Working", "fpHm", "Hours and minutes"),
-        _number("idle_s", "Idle", "fpHm", "At a workstation and not working"),
-        _number("absent_s", "Absent", "fpHm", "Seen to be away from the workstation"),
-        _number("break_s", "Break", "fpHm", "In a break of the shift: not judged"),
-        _number(
-            "unobserved_s",
-            "Unobserved",
-            "fpHm",
-            "Of the shifts this worker was seen in: no camera says anything",
-            108,
-        ),
+        *(_number(*column) for column in NUMBERS),
     ]
 
 
 def _number(
-    field: str, name: str, form: str, hint: str, least_width: int = 84
+    field: str, name: str, form: str, hint: str, least_width: int
 ) -> dict[str, Any]:
     return {
         "field": field,
