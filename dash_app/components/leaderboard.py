@@ -1,6 +1,7 @@
 """Workers, the most utilized first, with all their time in sight: nobody is judged by
 silence."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -12,6 +13,7 @@ from dash_app.records import LeaderboardRow
 ROW_HEIGHT = 40
 AROUND = 38
 LARGEST_HEIGHT = 560
+WIDEST_NAME = 180
 # field, header, format of grid.js, tooltip, least width
 NUMBERS = (
     ("units", "Units", "fpUnits", "Units counted, also in breaks", 84),
@@ -89,7 +91,9 @@ def legend() -> html.Div:
     )
 
 
-def columns(*, several_sites: bool) -> list[dict[str, Any]]:
+def columns(
+    rows: Sequence[LeaderboardRow] = (), *, several_sites: bool
+) -> list[dict[str, Any]]:
     """The grid's columns; the site stands in one of its own where there are several."""
     site = {"field": "site_id", "headerName": "Site", "minWidth": 100}
     return [
@@ -97,7 +101,7 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
             "field": "name",
             "headerName": "Worker",
             "cellRenderer": "FpWorker",
-            "width": 92,
+            "width": _name_width(rows),
             "flex": 0,
             "pinned": "left",
             "sortingOrder": ["asc", "desc"],
@@ -124,6 +128,16 @@ def columns(*, several_sites: bool) -> list[dict[str, Any]]:
         },
         *(_number(*column) for column in NUMBERS),
     ]
+
+
+def _name_width(rows: Sequence[LeaderboardRow]) -> int:
+    """Room for the longest name, within reason; a phone has little to give."""
+    longest = max((len(_shown_name(row)) for row in rows), default=0)
+    return min(WIDEST_NAME, max(92, 32 + 8 * longest))
+
+
+def _shown_name(row: LeaderboardRow) -> str:
+    return row.name if row.name == row.worker_id else f"{row.name} {row.worker_id}"
 
 
 def _number(

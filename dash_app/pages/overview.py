@@ -206,7 +206,7 @@ def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[An
         heatmap_figure(page),
         note,
         row_data(page.leaderboard),
-        columns(several_sites=page.site is None),
+        columns(page.leaderboard, several_sites=page.site is None),
         grid_height(len(page.leaderboard)),
         f"{len(page.leaderboard)} seen",
         "fp-content",
