@@ -189,8 +189,8 @@ begin
         where t.site_key = p_site_key and t.hour >= live_from
         returning t.hour
     )
-    insert into floor.touched (site_key, hour, worker_key, workstation_key)
-    select distinct p_site_key, l.hour, 0, 0
+    insert into floor.touched (site_key, hour, worker_key)
+    select distinct p_site_key, l.hour, 0
     from live l;
     return not exists (
         select from floor.touched t where t.site_key = p_site_key and t.hour < live_from);

@@ -101,7 +101,7 @@ declare
     last_key bigint;
     taken bigint;
     workers integer[];
-    worker_hours timestamptz[];
+    hours timestamptz[];
     stations integer[];
     station_hours timestamptz[];
 begin
@@ -115,23 +115,15 @@ begin
     if taken = 0 then
         return 0;
     end if;
-    with gone as materialized (
-        select t.hour, t.worker_key, t.workstation_key
+    select array_agg(d.worker_key), array_agg(d.hour) into workers, hours
+    from (
+        select distinct t.worker_key, t.hour
         from floor.touched t
         where t.site_key = p_site_key and t.touched_key <= last_key
           and t.hour >= the_day and t.hour < the_day + interval '1 day'
-    )
-    select w.keys, w.hours, s.keys, s.hours
-    into workers, worker_hours, stations, station_hours
-    from (
-        select array_agg(d.worker_key) as keys, array_agg(d.hour) as hours
-        from (select distinct g.worker_key, g.hour from gone g) d
-    ) w
-    cross join (
-        select array_agg(d.workstation_key) as keys, array_agg(d.hour) as hours
-        from (select distinct g.workstation_key, g.hour from gone g) d
-    ) s;
-    perform floor.roll_up_workers(p_site_key, the_day, workers, worker_hours);
+    ) d;
+    select r.stations, r.hours into stations, station_hours
+    from floor.roll_up_workers(p_site_key, the_day, workers, hours) r;
     perform floor.roll_up_stations(p_site_key, the_day, stations, station_hours);
     delete from floor.touched t
     where t.site_key = p_site_key and t.touched_key <= last_key
@@ -141,8 +133,8 @@ end
 $$;
 
 create or replace function floor.roll_up_workers(
-    p_site_key integer, p_day timestamptz, p_workers integer[], p_hours timestamptz[])
-returns void
+    p_site_key integer, p_day timestamptz, p_workers integer[], p_hours timestamptz[],
+    out stations integer[], out hours timestamptz[])
 language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
@@ -152,30 +144,45 @@ set enable_nestloop = off
 as $$
 -- Hourly rows of these (worker, hour) pairs of one UTC day from their pieces, then the daily
 -- rows of these workers. Within a day's rows a hash join is right whatever the planner's
--- statistics say; pieces are read by index where the pairs are few.
+-- statistics say; pieces are read by index where the pairs are few. Returns the
+-- (workstation, hour) pairs of the rows that went or came.
 begin
-    delete from floor.activity_hourly h
-    using unnest(p_workers, p_hours) as t (worker_key, hour)
-    where h.site_key = p_site_key and h.worker_key = t.worker_key and h.hour = t.hour
-      and h.hour >= p_day and h.hour < p_day + interval '1 day';
+    with gone as (
+        delete from floor.activity_hourly h
+        using unnest(p_workers, p_hours) as t (worker_key, hour)
+        where h.site_key = p_site_key and h.worker_key = t.worker_key and h.hour = t.hour
+          and h.hour >= p_day and h.hour < p_day + interval '1 day'
+        returning h.workstation_key, h.hour
+    )
+    select array_agg(d.workstation_key), array_agg(d.hour) into stations, hours
+    from (select distinct g.workstation_key, g.hour from gone g) d;
 
     perform set_config('enable_nestloop',
         case when cardinality(p_workers) > 2000 then 'off' else 'on' end, true);
-    insert into floor.activity_hourly
-    select
-        p_site_key, t.hour, a.worker_key, a.workstation_key, a.production_date, a.shift_key,
-        coalesce(sum(a.duration_us) filter (where a.state = 0 and not a.in_break), 0),
-        coalesce(sum(a.duration_us) filter (where a.state = 1 and not a.in_break), 0),
-        coalesce(sum(a.duration_us) filter (where a.state = 2 and not a.in_break), 0),
-        coalesce(sum(a.duration_us) filter (where a.in_break), 0),
-        sum(a.units), sum(a.units_working), sum(a.begins)
-    from unnest(p_workers, p_hours) as t (worker_key, hour)
-    join floor.activity a
-      on a.site_key = p_site_key and a.worker_key = t.worker_key
-     and floor.hour_of(a.time) = t.hour -- for the many: a hash join
-     and a.time >= t.hour and a.time < t.hour + interval '1 hour' -- for the few: the index
-     and a.time >= p_day and a.time < p_day + interval '1 day'
-    group by t.hour, a.worker_key, a.workstation_key, a.production_date, a.shift_key;
+    with made as (
+        insert into floor.activity_hourly
+        select
+            p_site_key, t.hour, a.worker_key, a.workstation_key, a.production_date, a.shift_key,
+            coalesce(sum(a.duration_us) filter (where a.state = 0 and not a.in_break), 0),
+            coalesce(sum(a.duration_us) filter (where a.state = 1 and not a.in_break), 0),
+            coalesce(sum(a.duration_us) filter (where a.state = 2 and not a.in_break), 0),
+            coalesce(sum(a.duration_us) filter (where a.in_break), 0),
+            sum(a.units), sum(a.units_working), sum(a.begins)
+        from unnest(p_workers, p_hours) as t (worker_key, hour)
+        join floor.activity a
+          on a.site_key = p_site_key and a.worker_key = t.worker_key
+         and floor.hour_of(a.time) = t.hour -- for the many: a hash join
+         and a.time >= t.hour and a.time < t.hour + interval '1 hour' -- for the few: the index
+         and a.time >= p_day and a.time < p_day + interval '1 day'
+        group by t.hour, a.worker_key, a.workstation_key, a.production_date, a.shift_key
+        returning workstation_key, hour
+    )
+    select array_agg(d.workstation_key), array_agg(d.hour) into stations, hours
+    from (
+        select m.workstation_key, m.hour from made m
+        union
+        select * from unnest(stations, hours)
+    ) d;
 
     delete from floor.activity_daily d
     where d.site_key = p_site_key and d.day = p_day and d.worker_key = any (p_workers);

@@ -90,8 +90,7 @@ create table floor.touched (
     touched_key bigint generated always as identity primary key,
     site_key integer not null,
     hour timestamptz not null,
-    worker_key integer not null,
-    workstation_key integer not null
+    worker_key integer not null
 );
 comment on table floor.touched is 'Hours cut again and not yet aggregated again';
 create index on floor.touched (site_key, touched_key);

@@ -114,6 +114,7 @@ begin
         return 0;
     end if;
 
+    -- Rows go, and come again, in these hours: of those that go, and from p to n or now.
     with gone as (
         delete from floor.activity a
         using unnest(workers, ps, ns, stops) as b (worker_key, p, n, stop)
@@ -121,66 +122,42 @@ begin
           and a.time >= b.p and a.time < b.stop
           and a.state_at >= b.p and a.state_at < b.n
           and a.time >= first_p and a.time < last_stop
-        returning a.time, a.worker_key, a.workstation_key
+        returning a.time, a.worker_key
     )
-    insert into floor.touched (site_key, hour, worker_key, workstation_key)
-    select distinct p_site_key, floor.hour_of(g.time), g.worker_key, g.workstation_key
-    from gone g;
+    insert into floor.touched (site_key, hour, worker_key)
+    select p_site_key, floor.hour_of(g.time), g.worker_key
+    from gone g
+    union
+    select p_site_key, come.hour, b.worker_key
+    from unnest(workers, ps, ns) as b (worker_key, p, n)
+    cross join lateral generate_series(
+        floor.hour_of(b.p), least(b.n, p_now), interval '1 hour') as come (hour);
 
     if p_bulk then
         perform set_config('enable_nestloop', 'off', true); -- until this function returns
     end if;
-    with written_rows as (
-        insert into floor.activity
-            (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
-             shift_key, production_date, units, units_working, state, begins, in_break)
-        select p_site_key, c.*
-        from floor.cut_rows(p_site_key, p_now, workers, ps, ns, first_p, last_stop) c
-        returning time, worker_key, workstation_key
-    ),
-    touched_rows as (
-        insert into floor.touched (site_key, hour, worker_key, workstation_key)
-        select distinct p_site_key, floor.hour_of(w.time), w.worker_key, w.workstation_key
-        from written_rows w
-    )
-    select count(*) into written from written_rows;
-
-    perform set_config('enable_nestloop', 'on', true);
-    perform floor.note_worker_states(p_site_key, p_now, workers, ps, ns);
-    return written;
-end
-$$;
-
-create or replace function floor.cut_rows(
-    p_site_key integer, p_now timestamptz,
-    p_workers integer[], p_ps timestamptz[], p_ns timestamptz[],
-    p_first timestamptz, p_stop timestamptz)
-returns table (
-    worker_key integer, starts_at timestamptz, ends_at timestamptz, state_at timestamptz,
-    duration_us bigint, workstation_key integer, shift_key integer, production_date date,
-    units integer, units_working integer, state smallint, begins smallint, in_break boolean)
-language plpgsql stable
-set search_path = floor, pg_temp
-set timezone = 'UTC'
-set plan_cache_mode = force_custom_plan
-as $$
-begin
-    return query
+    insert into floor.activity
+        (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
+         shift_key, production_date, units, units_working, state, begins, in_break)
     with gated as (
         select
             b.worker_key, b.n, e.workstation_key, e.time, e.event_type, e.count,
             e.time + coalesce(e.duration_s, s.max_state_s) * interval '1 second' as hold_ends_at,
             s.gap_state = 'idle' as fills_gap,
             w.workstation_id collate "C" as workstation_id
-        from unnest(p_workers, p_ps, p_ns) as b (worker_key, p, n)
-        join floor.events e
-          on e.site_key = p_site_key and e.worker_key = b.worker_key
-         and e.time >= b.p and e.time < b.n
+        from unnest(workers, ps, ns) as b (worker_key, p, n)
+        cross join lateral (
+            select e.workstation_key, e.time, e.event_type, e.count, e.duration_s, e.confidence
+            from floor.events e
+            where e.site_key = p_site_key and e.worker_key = b.worker_key
+              and e.time >= b.p and e.time < b.n
+              and e.time >= first_p and e.time < last_stop and e.time <= p_now
+            offset 0 -- always by the index, worker by worker
+        ) e
         join floor.workstations w on w.workstation_key = e.workstation_key
         join floor.settings_spans s
           on s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to
-        where e.time >= p_first and e.time < p_stop and e.time <= p_now
-          and e.confidence >= s.min_confidence
+        where e.confidence >= s.min_confidence
     ),
     -- A count belongs to the last state not later than it: both carry that state's number.
     -- Counts sort after the states of their instant.
@@ -267,16 +244,21 @@ begin
         where c.event_type = 3
     )
     select
-        r.worker_key, r.starts_at, r.ends_at, r.state_at,
+        p_site_key, r.worker_key, r.starts_at, r.ends_at, r.state_at,
         round(date_part('epoch', r.ends_at - r.starts_at) * 1e6)::bigint, -- an hour at most: exact
         r.workstation_key, r.shift_key, r.production_date, 0, 0, r.state, r.begins, r.in_break
     from state_rows r
     union all
     select
-        c.worker_key, c.time, c.time, c.time, 0::bigint,
+        p_site_key, c.worker_key, c.time, c.time, c.time, 0::bigint,
         c.workstation_key, c.shift_key, c.production_date, c.count, c.units_working,
         3::smallint, 0::smallint, c.in_break
     from count_rows c;
+    get diagnostics written = row_count;
+
+    perform set_config('enable_nestloop', 'on', true);
+    perform floor.note_worker_states(p_site_key, p_now, workers, ps, ns);
+    return written;
 end
 $$;
 

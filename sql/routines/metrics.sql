@@ -111,28 +111,28 @@ as $$
     select (extract(epoch from p_length) * 1000000)::bigint
 $$;
 
-create or replace function floor.seconds(p_us numeric)
+create or replace function floor.seconds(p_us double precision)
 returns double precision
 language sql immutable parallel safe
 as $$
 -- Seconds for people, 0 for a sum over nothing.
-    select coalesce(p_us, 0)::double precision / 1e6
+    select coalesce(p_us, 0) / 1e6
 $$;
 
-create or replace function floor.ratio(p_part numeric, p_whole numeric)
+create or replace function floor.ratio(p_part double precision, p_whole double precision)
 returns double precision
 language sql immutable parallel safe
 as $$
 -- A fraction; null without denominator.
-    select p_part::double precision / nullif(p_whole, 0)::double precision
+    select p_part / nullif(p_whole, 0)
 $$;
 
-create or replace function floor.per_hour(p_units numeric, p_us numeric)
+create or replace function floor.per_hour(p_units double precision, p_us double precision)
 returns double precision
 language sql immutable parallel safe
 as $$
 -- Units per hour of a time in microseconds; null without time.
-    select p_units::double precision * 3.6e9 / nullif(p_us, 0)::double precision
+    select p_units * 3.6e9 / nullif(p_us, 0)
 $$;
 
 create or replace function floor.scheduled_us(

@@ -3,8 +3,10 @@
 create or replace view analytics.factory_hourly as
 with per_worker as (
     select a.site_key, a.hour, a.worker_key,
-        sum(a.working_us) as working_us, sum(a.idle_us) as idle_us,
-        sum(a.units) as units, sum(a.units_working) as units_working
+        sum(a.working_us::double precision) as working_us, -- whole numbers below 2^53: exact
+        sum(a.idle_us::double precision) as idle_us,
+        sum(a.units::double precision) as units,
+        sum(a.units_working::double precision) as units_working
     from floor.activity_hourly a
     group by a.site_key, a.hour, a.worker_key
 )
@@ -26,8 +28,10 @@ group by s.site_id, p.hour;
 create or replace view analytics.factory_daily as
 with per_worker as (
     select a.site_key, a.production_date, a.worker_key,
-        sum(a.working_us) as working_us, sum(a.idle_us) as idle_us,
-        sum(a.units) as units, sum(a.units_working) as units_working
+        sum(a.working_us::double precision) as working_us, -- whole numbers below 2^53: exact
+        sum(a.idle_us::double precision) as idle_us,
+        sum(a.units::double precision) as units,
+        sum(a.units_working::double precision) as units_working
     from floor.activity_daily a
     group by a.site_key, a.production_date, a.worker_key
 )
