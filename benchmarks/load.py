@@ -72,13 +72,11 @@ def events(rows: int, workers: int, days: int, seed: int = 7) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     start_ms = (int(time.time()) // 86_400 - days - 1) * 86_400_000
     worker = rng.integers(0, workers, rows)
-    time_ms = np.sort(rng.integers(0, days * 86_400_000, rows)) + start_ms
     frame = pl.DataFrame(
         {
-            "time": time_ms,
+            "time": np.sort(rng.integers(0, days * 86_400_000, rows)) + start_ms,
             "worker": worker,
-            # Everybody moves on to the next bench after four hours.
-            "bench": (worker + time_ms // 14_400_000) % workers,
+            "bench": (worker + rng.integers(0, 3, rows)) % workers,
             "type": rng.choice(4, rows, p=[0.4, 0.3, 0.1, 0.2]),
             "confidence": np.round(rng.normal(0.88, 0.05, rows).clip(0, 1), 3),
         }
