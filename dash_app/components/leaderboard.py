@@ -1,7 +1,7 @@
 """Workers, the most utilized first, with all their time in sight: nobody is judged by
 silence."""
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 import dash_ag_grid as dag
@@ -12,6 +12,7 @@ from dash_app.records import LeaderboardRow
 ROW_HEIGHT = 40
 AROUND = 38
 LARGEST_HEIGHT = 560
+FIELDS = tuple(field.name for field in fields(LeaderboardRow))
 STATES = (
     ("Working", "working"),
     ("Idle", "idle"),
@@ -57,7 +58,8 @@ def grid_height(rows: int) -> dict[str, int]:
 
 def row_data(rows: list[LeaderboardRow]) -> list[dict[str, Any]]:
     """Rows as the grid takes them."""
-    return [asdict(row) for row in rows]
+    # Not asdict: it copies deeply, which takes ten times as long.
+    return [{name: getattr(row, name) for name in FIELDS} for row in rows]
 
 
 def legend() -> html.Div:

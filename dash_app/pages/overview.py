@@ -33,6 +33,7 @@ from sql.errors import FloorpulseError, UnknownSite
 
 log = logging.getLogger(__name__)
 
+PATH = "/"
 LOOK_AGAIN_MS = 30_000
 RETRY_MS = 5_000
 
@@ -91,7 +92,10 @@ def layout() -> dmc.MantineProvider:
 def register(app: Dash, data: Data) -> None:
     """Attach the page's callbacks."""
 
-    async def load(search: str, *_again: Any) -> tuple[Any, ...]:
+    async def load(search: str, path: str, *_again: Any) -> tuple[Any, ...]:
+        if path not in (None, PATH):
+            nothing = empty("Not found", f"There is no page {path}.", _home())
+            return _nothing(nothing, "Not found", [], Selection())
         return await fill(data, parse(search))
 
     async def look(search: str, *_again: Any) -> tuple[Any, Any]:
@@ -99,7 +103,8 @@ def register(app: Dash, data: Data) -> None:
 
     again = [Input("live", "data"), Input("retry", "n_intervals")]
     again.append(Input("look-again", "n_intervals"))
-    app.callback(*FILLED, Input("url", "search"), *again)(load)
+    address = [Input("url", "search"), Input("url", "pathname")]
+    app.callback(*FILLED, *address, *again)(load)
     app.callback(
         Output("footer", "children"),
         Output("staleness", "children"),
@@ -157,10 +162,8 @@ async def fill(data: Data, selection: Selection) -> tuple[Any, ...]:
             "What you see is what was last read. Trying again every 5 seconds.",
         )
     except UnknownSite as error:
-        link = html.A("Show all sites", href="?")
-        return _nothing(
-            empty("Not found", error.message, link), "Not found", sites, selection
-        )
+        nothing = empty("Not found", error.message, _home())
+        return _nothing(nothing, "Not found", sites, selection)
     except FloorpulseError as error:
         log.warning("page not loaded", extra={"action": "load_page"}, exc_info=True)
         return _failed("No numbers.", f"{error.message} Trying again every 5 seconds.")
@@ -234,6 +237,10 @@ def _nothing(
     """No numbers to show: `instead` says why."""
     shape = controls(selection, sites, None, ("", ""))
     return (title, "", shape, *[KEEP] * 8, "fp-hidden", instead, None, True)
+
+
+def _home() -> html.A:
+    return html.A("Show all sites", href=PATH)
 
 
 def _failed(title: str, text: str) -> tuple[Any, ...]:
