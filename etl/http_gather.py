@@ -110,7 +110,7 @@ class Gatherer:
     async def admit(self, events: Events) -> Answer:
         """Store a post's events; returns when they are durable. ApiError 503 if not."""
         if self._closing or time.monotonic() < self._down_until:
-            raise self._refused("The database does not answer now; send it again.")
+            raise self._refused("The database does not answer; send it again.")
         if self._waiting + events.size > LONGEST_QUEUE:
             raise self._refused("More comes in than can be stored; send it again.")
         started = time.perf_counter()
@@ -227,7 +227,7 @@ class Gatherer:
                 post.answer.set_result(found)
 
     def _whole(self, post: _Post) -> Answer:
-        """Both steps for one post, through a door of its own: the book may be in use."""
+        """Both steps for one post, through a door of its own."""
         batch, starts = batch_of_posts([post.events])
         with Door(self._dsn) as door:
             return answers(door.admit(batch, SOURCE), starts)[0]
@@ -258,4 +258,4 @@ def _fail(posts: Sequence[_Post], error: ApiError) -> None:
 
 
 def _gone() -> ApiError:
-    return unavailable("The database does not answer now; send it again.")
+    return unavailable("The database does not answer; send it again.")

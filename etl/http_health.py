@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from etl.http_errors import ApiError, json_answer
-from etl.http_reader import Reader
 from etl.http_schema import answer
+from sql.errors import FloorpulseError
 
 EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_READY = {
+_READY: dict[int | str, dict[str, Any]] = {
     200: answer("Ready", {"status": "ok", "engine": "PostgreSQL 18.6"}),
     503: answer("Not yet", {"status": "not ready", "reason": "No database answers."}),
 }
 
 
-def health_routes(reader: Reader) -> APIRouter:
-    """`health` answers as long as the process does, `ready` once the database does."""
+def health_routes(engine: Callable[[], Awaitable[str]]) -> APIRouter:
+    """`health` answers as long as the process does, `ready` once the database does.
+
+    engine asks the database what it is, and raises what it raises.
+    """
     routes = APIRouter(tags=["health"])
 
     @routes.get("/health", summary="Alive")
@@ -31,13 +35,11 @@ def health_routes(reader: Reader) -> APIRouter:
     async def ready() -> Response:
         """The database answers and is migrated; 503 with the reason while not."""
         try:
-            engines = await reader.rows("engine")
-        except ApiError as error:
+            label = await engine()
+        except (ApiError, FloorpulseError) as error:
             reason = {"status": "not ready", "reason": error.message}
             return json_answer(reason, 503)
-        if not engines:
-            return json_answer({"status": "not ready", "reason": "No schema."}, 503)
-        return json_answer({"status": "ok", "engine": engines[0]["label"]})
+        return json_answer({"status": "ok", "engine": label})
 
     return routes
 

@@ -83,7 +83,7 @@ def _told_plainly() -> Iterator[None]:
         said = "The database has no schema of this version; `floorpulse db migrate`."
         raise unavailable(said) from error
     except (psycopg.OperationalError, PoolTimeout) as error:
-        raise unavailable("The database does not answer now; ask again.") from error
+        raise unavailable("The database does not answer.") from error
 
 
 def _sentence(error: psycopg.Error) -> str:
