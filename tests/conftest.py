@@ -14,6 +14,7 @@ import pytest
 from sql.connect import connect
 from tests.support.cases import SHARED, cases_in
 from tests.support.servers import (
+    TIMESCALEDB_OF_RUN,
     Databases,
     Engine,
     engines_found,
@@ -26,6 +27,7 @@ FOUND = engines_found()
 SERVERS = "FLOORPULSE_TEST_SERVERS"
 KEPT = {
     SERVERS,
+    TIMESCALEDB_OF_RUN,
     "FLOORPULSE_EXAMPLES",
     "FLOORPULSE_SHARED_CASES",
     "FLOORPULSE_SERVER_USER",
@@ -64,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="floorpulse-tests-"))
         folder.chmod(0o711)  # as root, the servers run as another account
         os.environ[SERVERS] = str(folder)
+        os.environ[TIMESCALEDB_OF_RUN] = str(TIMESCALEDB)
     # No test may start a server in a home of its own by accident.
     os.environ["FLOORPULSE_HOME"] = str(Path(os.environ[SERVERS]) / "home")
 

@@ -23,7 +23,7 @@ from dash_app.components.leaderboard import (
 )
 from dash_app.components.panel import panel
 from dash_app.components.selectors import controls, own_window, selectors
-from dash_app.components.trend import trend_figure
+from dash_app.components.trend import trend_figure, trend_legend
 from dash_app.data import Data, DatabaseGone
 from dash_app.records import Overview, Site, TrendStep
 from dash_app.selection import Selection, parse
@@ -206,7 +206,7 @@ def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[An
         heatmap_figure(page),
         note,
         row_data(page.leaderboard),
-        columns(several_sites=page.site is None),
+        columns(page.leaderboard, several_sites=page.site is None),
         grid_height(len(page.leaderboard)),
         f"{len(page.leaderboard)} seen",
         "fp-content",
@@ -266,7 +266,7 @@ def _content() -> html.Div:
             html.Div(skeleton_cards(), id="kpis", className="fp-kpis"),
             html.Div(
                 [
-                    panel("Utilization and units", None, _graph("trend")),
+                    panel("Utilization and units", trend_legend(), _graph("trend")),
                     panel(
                         [
                             "Workstations ",
@@ -296,5 +296,4 @@ def _graph(name: str) -> dcc.Graph:
     return dcc.Graph(
         id=name,
         config={"displayModeBar": False, "responsive": True},
-        style={"minHeight": 340},
     )

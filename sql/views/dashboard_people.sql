@@ -75,7 +75,8 @@ set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 as $$
 -- Workers that were seen in the period. unobserved_s is that of the shifts they were seen
--- in, so that nobody is judged by silence, nor by the shift they are not in.
+-- in, so that nobody is judged by silence, nor by the shift they are not in. A pseudonym
+-- stands for both id and name.
 declare
     asked integer;
     asked_id text;
@@ -94,7 +95,8 @@ begin
             where window_from is not null
         )
         select
-            asked_id, m.worker_id, coalesce(w.pseudonym, m.name, m.worker_id),
+            asked_id, coalesce(w.pseudonym, m.worker_id),
+            coalesce(w.pseudonym, m.name, m.worker_id),
             m.utilization, m.units, m.units_per_hour,
             m.working_s, m.idle_s, m.absent_s, m.break_s, floor.seconds(u.unobserved_us)
         from metrics m

@@ -164,3 +164,18 @@ def test_an_unknown_site_or_shift_is_refused_in_words(plant: Any) -> None:
     for site, shift in (("nowhere", None), (SITE, "graveyard")):
         with pytest.raises(psycopg.errors.NoDataFound, match="there is no"):
             plant.execute(query, (site, shift))
+
+
+def test_a_pseudonym_stands_for_name_and_id(plant: Any) -> None:
+    dates = period(plant, "7d")
+    plant.execute(
+        "update floor.workers set name = 'Maria', pseudonym = 'Heron'"
+        " where worker_id = 'W02'"
+    )
+    rows = plant.execute(
+        "select worker_id, name"
+        " from analytics.dashboard_leaderboard(%s, %s, %s, null, null, null)",
+        (SITE, dates["from_date"], dates["to_date"]),
+    ).fetchall()
+    shown = {(row["worker_id"], row["name"]) for row in rows}
+    assert shown == {("W01", "W01"), ("Heron", "Heron"), ("W03", "W03")}

@@ -12,9 +12,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from tests.reference import Row, Sums, Truth, Where, per_hour, ratio
+from tests.reference import Row, Sums, Truth, Where, per_hour, ratio, real
 from tests.support.wallclock import HOUR, SECOND, moment
 
+KINDS = ["working", "idle", "absent", "product_count"]
 Rows = dict[Any, dict[str, Any]]
 
 
@@ -74,6 +75,29 @@ def hourly_measures(sums: Sums) -> Row:
         "utilization": ratio(sums.working, sums.working + sums.idle),
         "units_per_hour": per_hour(sums.units_working, sums.working),
     }
+
+
+def events(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
+    """What is stored is what arrived first."""
+    query = """
+        select e.time, w.worker_id, b.workstation_id, e.event_type,
+            e.confidence::float8, e.count, e.duration_s
+        from floor.events e
+        join floor.sites s using (site_key)
+        join floor.workers w using (worker_key)
+        join floor.workstations b using (workstation_key)
+        where s.site_id = %s
+        """
+    expected = {
+        (moment(e.time), e.worker, e.workstation, KINDS.index(e.kind)): {
+            "confidence": real(e.confidence),
+            "count": e.count,
+            "duration_s": None if e.duration_us is None else e.duration_us / SECOND,
+        }
+        for e in truth.events
+    }
+    key = ("time", "worker_id", "workstation_id", "event_type")
+    return differences("events", keyed(rows(conn, query, site), *key), expected)
 
 
 def worker_hourly(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
@@ -219,7 +243,8 @@ def windows(truth: Truth) -> list[Where]:
 
 def all_differences(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
     """Everything that the product says of a site, against the reference."""
-    said = worker_hourly(conn, site, truth)
+    said = events(conn, site, truth)
+    said += worker_hourly(conn, site, truth)
     said += by_date_and_shift(conn, site, truth)
     said += workstations(conn, site, truth)
     said += timelines(conn, site, truth)

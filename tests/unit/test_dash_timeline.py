@@ -110,5 +110,5 @@ def test_a_card_says_when_there_is_nothing_to_compare_with() -> None:
     cards = [str(card) for card in kpi_cards(KPIS, [], "vs yesterday", "in full")]
     assert "'80.0%'" in cards[0]
     assert "'data-mood': 'bad'" in cards[0] or "data-mood='bad'" in cards[0]
-    assert "Nothing to compare with yet" in cards[2]
+    assert "No earlier data" in cards[2]
     assert "\N{EN DASH}" in cards[2]
