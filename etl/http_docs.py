@@ -53,5 +53,9 @@ def _openapi(described: Sequence[BaseRoute]) -> dict[str, Any]:
     )
     schemes = openapi.setdefault("components", {}).setdefault("securitySchemes", {})
     schemes["key"] = {"type": "http", "scheme": "bearer"}
+    for methods in openapi["paths"].values():
+        for operation in methods.values():
+            # FastAPI's own; what cannot be asked is answered 400 here.
+            operation["responses"].pop("422", None)
     openapi["security"] = [{"key": []}, {}]
     return openapi
