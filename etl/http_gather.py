@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -40,7 +41,15 @@ PATIENCE_S = 15.0
 PAUSE_S = 0.5
 _CONNECT_S = "3"
 _STATEMENT_S = "10s"
-_GONE = (FloorpulseError, psycopg.OperationalError, psycopg.InterfaceError)
+# A standby, and a database that is not migrated yet, are no fault of posts.
+_GONE = (
+    FloorpulseError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+)
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -215,22 +224,23 @@ class Gatherer:
             _fail(posts, _gone())
             return
         if len(posts) == 1:
-            log.error("a post failed", exc_info=error, extra={"action": "post"})
-            said = "These events could not be stored; nothing of them was."
-            _fail(posts, ApiError(500, "failed", said))
+            _blame(posts, error)
             return
-        for post in posts:
-            found = await self._done(self._commit_in, self._whole, post)
-            if isinstance(found, BaseException):
-                await self._failed([post], found)
-            elif not post.answer.done():
-                post.answer.set_result(found)
+        # The other thread may have the book in use: a door of its own, for all of them.
+        door = await self._done(self._commit_in, Door, self._dsn)
+        if isinstance(door, BaseException):
+            _fail(posts, _gone())
+            return
+        with door:
+            for post in posts:
+                await self._admit_alone(door, post)
 
-    def _whole(self, post: _Post) -> Answer:
-        """Both steps for one post, through a door of its own."""
-        batch, starts = batch_of_posts([post.events])
-        with Door(self._dsn) as door:
-            return answers(door.admit(batch, SOURCE), starts)[0]
+    async def _admit_alone(self, door: Door, post: _Post) -> None:
+        found = await self._done(self._commit_in, partial(_whole, door), post)
+        if isinstance(found, BaseException):
+            await self._failed([post], found)
+        elif not post.answer.done():
+            post.answer.set_result(found)
 
     async def _done(
         self, pool: ThreadPoolExecutor, work: Callable[[A], T], argument: A
@@ -249,6 +259,18 @@ class Gatherer:
 
 def _commit(group: _Group) -> list[Answer]:
     return answers(group.door.commit(group.prepared, SOURCE), group.starts)
+
+
+def _whole(door: Door, post: _Post) -> Answer:
+    """Both steps for one post."""
+    batch, starts = batch_of_posts([post.events])
+    return answers(door.admit(batch, SOURCE), starts)[0]
+
+
+def _blame(posts: Sequence[_Post], error: BaseException) -> None:
+    log.error("a post failed", exc_info=error, extra={"action": "post"})
+    said = "These events could not be stored; nothing of them was."
+    _fail(posts, ApiError(500, "failed", said))
 
 
 def _fail(posts: Sequence[_Post], error: ApiError) -> None:

@@ -168,7 +168,8 @@ def test_one_post_that_fails_takes_no_other_along(
         def post(second: int) -> tuple[str, int]:
             worker = "bad" if second % 4 == 0 else "good"
             at = (START + timedelta(seconds=second)).isoformat()
-            with httpx.Client(base_url=api.base_url, trust_env=False) as client:
+            base = api.base_url
+            with httpx.Client(base_url=base, trust_env=False, timeout=60) as client:
                 answer = client.post(EVENTS, json=event(worker_id=worker, time=at))
             return worker, answer.status_code
 
