@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder.chmod(0o711)  # as root, the servers run as another account
         os.environ[SERVERS] = str(folder)
         os.environ[TIMESCALEDB_OF_RUN] = str(TIMESCALEDB)
+        # `timeout` and CI end a run with SIGTERM: leave no server behind then either
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     # No test may start a server in a home of its own by accident.
     os.environ["FLOORPULSE_HOME"] = str(Path(os.environ[SERVERS]) / "home")
 
