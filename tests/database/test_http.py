@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -157,9 +158,11 @@ def test_bombs_are_refused_cheaply(
     shared: httpx.Client, encoding: str, bomb: bytes
 ) -> None:
     assert len(bomb) < 300_000
+    began = time.process_time()
     answer = shared.post(EVENTS, content=bomb, headers={"Content-Encoding": encoding})
     assert answer.status_code == 413
-    assert answer.elapsed.total_seconds() < 2
+    # Of this process, which is client and server: a busy machine changes nothing.
+    assert time.process_time() - began < 1
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(shared: httpx.Client) -> None:
