@@ -11,6 +11,7 @@ from commands import (
     db,
     doctor,
     export,
+    key,
     load,
     metrics,
     processes,
@@ -44,6 +45,7 @@ app.add_typer(worker.app, name="worker")
 app.add_typer(workstation.app, name="workstation")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(rejects.app, name="rejects")
+app.add_typer(key.app, name="key")
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)

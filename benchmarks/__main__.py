@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import load, refresh
+from benchmarks import http, load, refresh
 
 
 def main() -> int:
@@ -18,7 +18,10 @@ def main() -> int:
     print("## Loading\n", flush=True)
     missed = load.main(sizes)
     print("\n## Cutting, refreshing, reading\n", flush=True)
-    return missed | refresh.main([*sizes, f"--history={asked.history}"])
+    missed |= refresh.main([*sizes, f"--history={asked.history}"])
+    print("\n## Events over HTTP\n", flush=True)
+    rows = f"--rows={min(asked.rows, 500_000)}"
+    return missed | http.main([rows, *([f"--dsn={asked.dsn}"] if asked.dsn else [])])
 
 
 if __name__ == "__main__":

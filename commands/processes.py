@@ -54,14 +54,22 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    host: Host = "127.0.0.1", port: Port = 8050, log_level: LogLevel = "info"
+    host: Host = "127.0.0.1",
+    port: Port = 8050,
+    log_level: LogLevel = "info",
+    api_only: Annotated[
+        bool, option("--api-only", "The API alone, without the dashboard.")
+    ] = False,
 ) -> None:
     """Serve the dashboard and the API, until Ctrl-C."""
     begin(log_level)
     bound = listening(host, port)
     import uvicorn
 
-    from dash_app.server import create_app
+    if api_only:
+        from etl.http import create_app
+    else:
+        from dash_app.server import create_app
 
     config = uvicorn.Config(
         create_app(ready_dsn()),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from commands.options import Json, Site, option
 from commands.output import note, print_json, print_table
 from commands.session import database, ready_dsn
-
-if TYPE_CHECKING:
-    from etl.retry import Parked
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -82,23 +79,14 @@ def export(
 
     A mended file is loaded as any other; the lines parked before stay in the books.
     """
-    from etl.retry import Filter, header_of
-    from sql.errors import BadSetting
+    from etl.retry import Filter, exported, parked_rows
 
-    rows = _parked(Filter(site, code, source))
-    headers = {(row.is_json(), header_of(row.options)) for row in rows}
-    if len(headers) > 1:
-        sources = sorted({row.source for row in rows})
-        raise BadSetting(
-            "These lines are of files with different columns: name one with --source, "
-            f"such as {', '.join(sources[:10])}"
-        )
+    with database() as conn:
+        rows = parked_rows(conn, Filter(site, code, source))
+    content = exported(rows)
     if not rows:
         note("Nothing is parked.")
         return
-    (_, header) = headers.pop()
-    content = header.rstrip(b"\r\n") + b"\n" if header.strip() else b""
-    content += b"".join(row.raw + b"\n" for row in rows)
     if output == "-":
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -106,23 +94,6 @@ def export(
     with open(output, "wb") as file:
         file.write(content)
     note(f"{len(rows)} lines written to {output}.")
-
-
-def _parked(which: Any) -> list[Parked]:
-    from etl.retry import Parked
-    from sql.queries import load
-
-    values = {
-        "site": which.site,
-        "code": which.code,
-        "source": which.source,
-        "after": 0,
-        "until": None,
-        "limit": None,
-    }
-    with database() as conn:
-        rows = conn.execute(load("rejects")["parked"], values).fetchall()
-    return [Parked(*row) for row in rows]
 
 
 @app.command("retry")

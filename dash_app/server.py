@@ -11,12 +11,12 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from starlette.middleware.gzip import GZipMiddleware
 
-from dash_app.api import health_routes, unknown_routes
 from dash_app.data import Data
 from dash_app.live import Live
 from dash_app.pages import overview
 from dash_app.security import SecurityHeaders, content_policy
 from dash_app.static import StaticFromMemory
+from etl.http import Api
 from sql.connect import resolve_dsn
 
 log = logging.getLogger(__name__)
@@ -31,15 +31,20 @@ def create_app(dsn: str | None = None) -> FastAPI:
     dsn = dsn or resolve_dsn()
     data = Data(dsn)
     live = Live(dsn, data.forget)
+    api = Api(dsn)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await data.open()
         try:
-            async with live.running():
+            async with live.running(), api.running():
                 yield
         finally:
             await data.close()
+
+    async def engine() -> str:
+        await data.ready()
+        return (await data.engine()).label
 
     # No /docs: FastAPI's page loads its scripts from another host.
     server = FastAPI(
@@ -49,8 +54,7 @@ def create_app(dsn: str | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    server.include_router(health_routes(data))
-    server.include_router(unknown_routes())
+    api.mount(server, engine)
     server.add_api_websocket_route("/live", live.serve)
     server.add_api_route(PLOTLY_AT, _plotly, include_in_schema=False)
     pages = _dash(server, data)

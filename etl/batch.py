@@ -18,7 +18,7 @@ class Batch:
 
     texts: `row` and any of shape.FIELDS as text, null where absent; broken: `row` and
     `message` of what is no event at all; origin: for some rows (UInt32), their line
-    numbers and raw bytes in ORIGIN_SCHEMA.
+    numbers and raw bytes in ORIGIN_SCHEMA, and `source` where each has one of its own.
     """
 
     texts: pl.DataFrame

@@ -38,7 +38,7 @@ _DIRTY_COLUMNS = {
     "to_time": "time",
     "events": "int4",
 }
-_REJECT_COLUMNS = ("code", "message", "raw", "line", "site_id")
+_REJECT_COLUMNS = ("code", "message", "raw", "line", "site_id", "source")
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,9 @@ class Door:
     ) -> None:
         if told.is_empty():
             return
-        origin = prepared.origin(told["row"]).match_to_schema(ORIGIN_SCHEMA)
+        origin = prepared.origin(told["row"]).match_to_schema(
+            {**ORIGIN_SCHEMA, "source": pl.String}, missing_columns="insert"
+        )
         rows = told.join(origin, on="row", how="left").select(_REJECT_COLUMNS)
         with self._conn.cursor().copy(self._queries["stage_rejects"]) as copy:
             for row in rows.iter_rows():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,7 @@ from sql.connect import Connection
 from sql.errors import FloorpulseError, InputError
 
 EXAMPLES = 20
+Check = Callable[[pl.DataFrame], None]
 _NO_TEXTS = pl.DataFrame(schema={"row": pl.UInt32})
 
 
@@ -92,6 +93,9 @@ def load_file(
     dry_run: bool = False,
     progress: Callable[[LoadProgress], None] | None = None,
     block_bytes: int = BLOCK_BYTES,
+    stream: BinaryIO | None = None,
+    check: Check | None = None,
+    told: int = 0,
 ) -> LoadReport:
     """Load one CSV or NDJSON file, plain, .gz or .zst; `-` is stdin.
 
@@ -99,10 +103,15 @@ def load_file(
     times without an offset; mapping is column of the file to field. Raises InputError
     for a file that is none of events, LoadError (with the counts of what stays) for one
     that cannot be read to its end.
+
+    A stream that is given is read instead; path is then its name. check sees the texts
+    of each block first and may raise InputError; told is how many of the rows that are
+    parked the report tells as examples.
     """
     load = _Load(path, site, timezone, mapping or {}, dry_run=dry_run)
+    load.check, load.told = check, told
     started = time.perf_counter()
-    with Source(path, block_bytes) as source, Door(dsn) as door:
+    with Source(path, block_bytes, stream) as source, Door(dsn) as door:
         try:
             load.run(source, door, progress or (lambda _: None))
         finally:
@@ -127,6 +136,8 @@ class _Load:
         text = os.fsencode(path).decode("utf-8", "backslashreplace")
         name = "stdin" if path == STDIN else text
         self.report = LoadReport(source=name, dry_run=dry_run)
+        self.check: Check | None = None
+        self.told = 0
         self._queries = queries.load("loads")
         self._site_done: str | None = None
         self._block_digest: bytes | None = None
@@ -248,6 +259,8 @@ class _Load:
     def _steps(self, source: Source, door: Door, reader: Reader) -> Iterator[_Step]:
         while source.fill():
             block = _next_block(source, reader)
+            if self.check is not None:
+                self.check(block.batch.texts)
             prepared = door.prepare(
                 block.batch, timezone=self.timezone, dry_run=self.report.dry_run
             )
@@ -262,7 +275,10 @@ class _Load:
             self.report.load_id, step.bytes_done, step.lines_done, step.digest
         )
         after = self._site_done if step.digest == self._block_digest else None
-        return door.commit(step.prepared, self.report.source, place, after)
+        admission = door.commit(step.prepared, self.report.source, place, after)
+        parked = [told.filter(pl.col("code") != "conflict") for told in admission.told]
+        self._show(step.prepared, pl.concat(parked), self.told)
+        return admission
 
     def _tried(self, prepared: Prepared) -> Counts:
         """What a dry run counts of a block; keeps examples of what would be parked."""
@@ -270,14 +286,18 @@ class _Load:
         for part in prepared.parts:
             parked = dict(part.rejects["code"].value_counts().iter_rows())
             counts.add(Counts(part.read, part.events.height, parked=parked))
-        missing = EXAMPLES - len(self.report.examples)
         told = pl.concat([part.rejects for part in [NOTHING, *prepared.parts]])
-        first = told.sort("row").head(missing)
+        self._show(prepared, told, EXAMPLES)
+        return counts
+
+    def _show(self, prepared: Prepared, rejects: pl.DataFrame, most: int) -> None:
+        """Keep the first of the rejects as examples, with their lines."""
+        missing = most - len(self.report.examples)
+        first = rejects.sort("row").head(max(0, missing))
         if not first.is_empty():
             lines = prepared.origin(first["row"]).select("row", "line")
             told = first.join(lines, on="row").select("line", "code", "message")
             self.report.examples += told.to_dicts()
-        return counts
 
     def _fail(self, conn: Connection, error: str) -> None:
         """Say so in ingest.loads, where the database still answers."""

@@ -52,10 +52,13 @@ class Reader(Protocol):
 
 
 @contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
-    """The content of a file, decompressed; `-` is stdin. Known by its first bytes."""
-    if path == STDIN:
-        yield _content(sys.stdin.buffer)
+def opened(path: str, stream: BinaryIO | None = None) -> Iterator[BinaryIO]:
+    """The content of a file, decompressed; `-` is stdin. Known by its first bytes.
+
+    A stream that is given stands for the file; path is then its name only.
+    """
+    if path == STDIN or stream is not None:
+        yield _content(stream or sys.stdin.buffer)
         return
     with ExitStack() as stack:
         try:

@@ -22,10 +22,16 @@ class Source:
     the line at offset, digest is the sha256 of all bytes before it.
     """
 
-    def __init__(self, path: str, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(
+        self,
+        path: str,
+        block_bytes: int = BLOCK_BYTES,
+        stream: BinaryIO | None = None,
+    ) -> None:
         self.path = path
+        self._stream = stream
         self.name = "stdin" if path == STDIN else path
-        self.size = _content_size(path)
+        self.size = None if stream else _content_size(path)
         self._block_bytes = block_bytes
         self._open = ExitStack()
         self._content: BinaryIO = io.BytesIO()
@@ -33,7 +39,7 @@ class Source:
         self._begin()
 
     def __enter__(self) -> Self:
-        self._content = self._open.enter_context(opened(self.path))
+        self._content = self._open.enter_context(opened(self.path, self._stream))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,7 +82,7 @@ class Source:
     def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
         """Which (length, sha256) are of prefixes of this content; rewinds."""
         found = set()
-        if self.path == STDIN:
+        if self.path == STDIN or self._stream is not None:
             spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
             self._spool = self._open.enter_context(spool)
         for length, digest in sorted(prefixes):

@@ -16,7 +16,8 @@ import polars as pl
 
 from etl.door import Door
 from etl.readers_header import open_reader
-from sql.errors import InputError
+from sql.connect import Connection
+from sql.errors import BadSetting, InputError
 from sql.queries import load
 
 PAGE_ROWS = 10_000
@@ -72,7 +73,9 @@ def retry(dsn: str, which: Filter, who: str) -> RetryReport:
     report = RetryReport()
     with Door(dsn) as door:
         after, until = 0, _last(door)
-        while page := _page(door, which, after, until):
+        while page := parked_rows(
+            door.conn, which, after=after, until=until, limit=PAGE_ROWS
+        ):
             after = page[-1].reject_id
             page.sort(key=Parked.reading)
             for (_, _, alone), rows in groupby(page, Parked.reading):
@@ -80,6 +83,47 @@ def retry(dsn: str, which: Filter, who: str) -> RetryReport:
                 for batch in [[row] for row in together] if alone else [together]:
                     _retry(door, batch, report, who)
     return report
+
+
+def parked_rows(
+    conn: Connection,
+    which: Filter,
+    *,
+    after: int = 0,
+    until: int | None = None,
+    limit: int | None = None,
+) -> list[Parked]:
+    """What stands parked, in the order in which it came; reject_ids in (after, until].
+
+    Conflicts are not among it: what they speak of is stored.
+    """
+    values = {
+        "site": which.site,
+        "code": which.code,
+        "source": which.source,
+        "after": after,
+        "until": until,
+        "limit": limit,
+    }
+    rows = conn.execute(load("rejects")["parked"], values).fetchall()
+    return [Parked(*row) for row in rows]
+
+
+def exported(rows: Sequence[Parked]) -> bytes:
+    """Parked lines as they came, header included, as one file to mend and load.
+
+    BadSetting where they are of files with different columns.
+    """
+    headers = {(row.is_json(), header_of(row.options)) for row in rows}
+    if len(headers) > 1:
+        sources = sorted({row.source for row in rows})
+        raise BadSetting(
+            "These lines are of files with different columns: name one with --source, "
+            f"such as {', '.join(sources[:10])}"
+        )
+    header = next((said for _, said in headers), b"")
+    content = header.rstrip(b"\r\n") + b"\n" if header.strip() else b""
+    return content + b"".join(row.raw + b"\n" for row in rows)
 
 
 def header_of(options: str) -> bytes:
@@ -100,19 +144,6 @@ def _last(door: Door) -> int:
     """The newest row there is: what is parked anew meanwhile is not taken up again."""
     row = door.conn.execute(load("rejects")["last"]).fetchone()
     return int(row[0]) if row else 0
-
-
-def _page(door: Door, which: Filter, after: int, until: int) -> list[Parked]:
-    values = {
-        "site": which.site,
-        "code": which.code,
-        "source": which.source,
-        "after": after,
-        "until": until,
-        "limit": PAGE_ROWS,
-    }
-    rows = door.conn.execute(load("rejects")["parked"], values).fetchall()
-    return [Parked(*row) for row in rows]
 
 
 def _retry(door: Door, rows: Sequence[Parked], report: RetryReport, who: str) -> None:

@@ -74,11 +74,12 @@ create temp table if not exists door_rejects (
     message text not null,
     raw bytea not null,
     line bigint,
-    site_id text
+    site_id text,
+    source text
 ) on commit delete rows;
 
 -- name: stage_rejects --
-copy pg_temp.door_rejects (code, message, raw, line, site_id) from stdin;
+copy pg_temp.door_rejects (code, message, raw, line, site_id, source) from stdin;
 
 -- name: match_few --
 -- Which of a few keys are stored, and what their events say (see matched_dtype).
@@ -149,18 +150,19 @@ with staged as (
         sha256(r.raw) as digest,
         min(r.line) as line,
         (array_agg(r.site_id))[1] as site_id,
+        coalesce(r.source, %(source)s) as source,
         count(*)::int as seen
     from pg_temp.door_rejects r
-    group by r.raw, r.code
+    group by r.raw, r.code, coalesce(r.source, %(source)s)
 )
 insert into ingest.rejects as r
     (code, message, raw, raw_sha256, source, line, site_id, load_id, seen, received_at,
      last_seen_at)
 select
-    s.code, s.message, s.raw, s.digest, %(source)s, s.line, s.site_id, %(load_id)s, s.seen,
+    s.code, s.message, s.raw, s.digest, s.source, s.line, s.site_id, %(load_id)s, s.seen,
     %(arrival)s, %(arrival)s
 from staged s
-order by s.digest, s.code
+order by s.digest, s.code, s.source
 on conflict (raw_sha256, code, source) do update
 set seen = r.seen + excluded.seen, last_seen_at = excluded.last_seen_at,
     state = case r.state when 'retried' then 'parked' else r.state end;

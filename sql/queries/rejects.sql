@@ -55,3 +55,17 @@ from ingest.rejects old
 where old.reject_id = any (%(reject_ids)s)
   and anew.raw_sha256 = old.raw_sha256 and anew.source = old.source
   and anew.load_id is null
+
+-- name: page --
+-- A page of parked events, the newest first.
+select
+    r.reject_id, r.code, r.message, r.source, r.line, r.site_id, r.seen, r.state,
+    r.received_at, r.last_seen_at, r.state_at, r.state_by, r.raw
+from ingest.rejects r
+where (%(site)s::text is null or r.site_id = %(site)s)
+  and (%(code)s::text is null or r.code = %(code)s)
+  and (%(source)s::text is null or r.source = %(source)s)
+  and (%(state)s::text is null or r.state = %(state)s)
+  and (%(before)s::bigint is null or r.reject_id < %(before)s)
+order by r.reject_id desc
+limit %(limit)s

@@ -32,6 +32,7 @@ COMMANDS = {
     "simulate",
     "metrics",
     "rejects",
+    "key",
     "export",
     "doctor",
 }

@@ -1,0 +1,237 @@
+"""Events over HTTP against `floorpulse load`, and single posts against a no-op.
+
+`python -m benchmarks.http --rows 200000 --seconds 10 [--dsn URI]`
+Clients and server share the machine's cores; each server is a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import orjson
+import psycopg
+
+from benchmarks.load import events, fresh, load
+from sql.connect import resolve_dsn
+
+ARRAY = 1_000
+ARRAY_CLIENTS, SINGLE_CLIENTS = 4, 32
+ARRAY_BAR, ARRAY_RATE_BAR = 0.25, 25_000
+SINGLE_BAR, SINGLE_P99_BAR_MS = 0.4, 80
+EVENTS = "/api/v1/events"
+# The API, and beside it a route that reads a body and does nothing.
+_SERVER = """
+import socket, sys
+import uvicorn
+from fastapi import Request
+from starlette.responses import Response
+from etl.http import create_app
+
+app = create_app(sys.argv[1])
+
+async def noop(request: Request) -> Response:
+    await request.body()
+    return Response(b"{}", media_type="application/json")
+
+app.add_api_route("/noop", noop, methods=["POST"])
+bound = socket.socket(fileno=int(sys.argv[2]))
+config = uvicorn.Config(app, log_level="warning", access_log=False)
+uvicorn.Server(config).run(sockets=[bound])
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table; ratio is against what `of` names, in the same run."""
+
+    what: str
+    per_s: float
+    ratio: float
+    bar: float
+    of: str
+    ok: bool
+    more: str = ""
+
+
+@contextmanager
+def server(dsn: str) -> Iterator[str]:
+    """The API in a process of its own: its address."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVER, dsn, str(bound.fileno())],
+        pass_fds=[bound.fileno()],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    bound.close()
+    try:
+        _wait(f"{address}/api/v1/ready", process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            if httpx.get(url, trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"the server ended with {process.returncode}")
+
+
+def post_all(address: str, bodies: Sequence[bytes]) -> None:
+    """One client: posts one body after another, each must be stored."""
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        for body in bodies:
+            answer = client.post(EVENTS, content=body)
+            assert answer.status_code == 200, answer.text
+
+
+def arrays(address: str, bodies: Sequence[bytes]) -> float:
+    """Seconds that four clients take for all bodies."""
+    shares = [bodies[n::ARRAY_CLIENTS] for n in range(ARRAY_CLIENTS)]
+    with ProcessPoolExecutor(ARRAY_CLIENTS) as pool:
+        list(pool.map(post_all, [address] * ARRAY_CLIENTS, [[]] * ARRAY_CLIENTS))
+        started = time.perf_counter()
+        list(pool.map(post_all, [address] * ARRAY_CLIENTS, shares))
+        return time.perf_counter() - started
+
+
+async def _exchange(
+    host: str, port: int, path: str, bodies: Iterator[bytes], until: float
+) -> list[float]:
+    """One client on a connection of its own: how long each answer took, in seconds."""
+    reader, writer = await asyncio.open_connection(host, port)
+    took: list[float] = []
+    while time.perf_counter() < until:
+        body = next(bodies)
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+        started = time.perf_counter()
+        writer.write(head.encode() + b"\r\n\r\n" + body)
+        said = await reader.readuntil(b"\r\n\r\n")
+        assert said.startswith(b"HTTP/1.1 200"), said
+        length = int(said.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        took.append(time.perf_counter() - started)
+    writer.close()
+    return took
+
+
+def singles(
+    address: str, path: str, bodies: Iterator[bytes], seconds: float
+) -> list[float]:
+    """How long each answer took, with 32 clients for so many seconds."""
+
+    async def run() -> list[list[float]]:
+        url = httpx.URL(address)
+        until = time.perf_counter() + seconds
+        clients = (
+            _exchange(url.host, url.port or 80, path, bodies, until)
+            for _ in range(SINGLE_CLIENTS)
+        )
+        return await asyncio.gather(*clients)
+
+    return sorted(itertools.chain.from_iterable(asyncio.run(run())))
+
+
+def measure(server_dsn: str, rows: int, seconds: float) -> list[Measured]:
+    """Both bars, each against its baseline on the same server."""
+    frame = events(rows, 500, 10)
+    documents = frame.to_dicts()
+    bodies = [
+        orjson.dumps(documents[start : start + ARRAY])
+        for start in range(0, len(documents), ARRAY)
+    ]
+    with tempfile.TemporaryDirectory() as folder, fresh(server_dsn) as dsn:
+        path = Path(folder, "events.csv")
+        frame.write_csv(path)
+        loaded_s, said = load(dsn, path)
+        assert said["stored"] == frame.height
+    with fresh(server_dsn) as dsn, server(dsn) as address:
+        posted_s = arrays(address, bodies)
+        _require_stored(dsn, frame.height)
+    per_s, ratio = frame.height / posted_s, loaded_s / posted_s
+    found = [
+        Measured(
+            f"POST of {ARRAY:,}-event arrays, {ARRAY_CLIENTS} clients, events/s",
+            per_s,
+            ratio,
+            ARRAY_BAR,
+            f"load ({frame.height / loaded_s:,.0f} rows/s)",
+            ratio >= ARRAY_BAR and per_s >= ARRAY_RATE_BAR,
+            f"bar {ARRAY_RATE_BAR:,} events/s",
+        )
+    ]
+    return [*found, _single(server_dsn, documents, seconds)]
+
+
+def _single(
+    server_dsn: str, documents: Sequence[dict[str, object]], seconds: float
+) -> Measured:
+    with fresh(server_dsn) as dsn, server(dsn) as address:
+        one = orjson.dumps(documents[0])
+        singles(address, "/noop", itertools.repeat(one), 1)
+        nothing = singles(address, "/noop", itertools.repeat(one), seconds)
+        encoded = map(orjson.dumps, documents)
+        took = singles(address, EVENTS, encoded, seconds)
+        _require_stored(dsn, len(took))
+    p99_ms = took[int(len(took) * 0.99)] * 1000
+    ratio = len(took) / len(nothing)
+    return Measured(
+        f"single-event POST, {SINGLE_CLIENTS} clients, requests/s",
+        len(took) / seconds,
+        ratio,
+        SINGLE_BAR,
+        f"no-op POST ({len(nothing) / seconds:,.0f} requests/s)",
+        ratio >= SINGLE_BAR and p99_ms <= SINGLE_P99_BAR_MS,
+        f"p99 {p99_ms:.0f} ms, bar {SINGLE_P99_BAR_MS} ms",
+    )
+
+
+def _require_stored(dsn: str, rows: int) -> None:
+    """What was answered is there."""
+    with psycopg.connect(dsn) as conn:
+        row = conn.execute("select count(*) from floor.events").fetchone()
+    assert row is not None
+    assert row[0] == rows, (row[0], rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--dsn", help="a server where databases may be created")
+    options = parser.parse_args(arguments)
+    found = measure(options.dsn or resolve_dsn(), options.rows, options.seconds)
+    print("| what | per second | ratio | bar | of | |")
+    print("|---|---|---|---|---|---|")
+    for line in found:
+        print(
+            f"| {line.what} | {line.per_s:,.0f} | {line.ratio:.2f} | {line.bar} "
+            f"| {line.of} | {line.more} |"
+        )
+    return 0 if all(line.ok for line in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
