@@ -8,8 +8,10 @@ import sys
 import typer
 
 from commands import (
+    alerts,
     db,
     doctor,
+    drift,
     export,
     load,
     metrics,
@@ -45,6 +47,8 @@ app.add_typer(workstation.app, name="workstation")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(rejects.app, name="rejects")
 app.command("export")(export.export)
+app.add_typer(drift.app, name="drift")
+app.add_typer(alerts.app, name="alerts")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)

@@ -70,12 +70,19 @@ begin
         having count(distinct h.hour) >= 2
     ),
     seen as (
-        select case when grouping(d.camera_key) = 1 then -1 else d.camera_key end as camera_key,
-            max(d.last_at) as last_at
-        from floor.model_daily d
-        where d.site_key = p_site_key and d.day >= date_trunc('day', p_now) - interval '30 days'
-          and d.day < p_now
-        group by grouping sets ((d.camera_key), ())
+        select case when grouping(q.camera_key) = 1 then -1 else q.camera_key end as camera_key,
+            max(q.last_at) as last_at
+        from (
+            select d.camera_key, d.last_at
+            from floor.model_daily d
+            where d.site_key = p_site_key and d.day < date_trunc('day', p_now)
+              and d.day >= date_trunc('day', p_now) - interval '30 days'
+            union all
+            select h.camera_key, h.last_at
+            from floor.model_hourly h
+            where h.site_key = p_site_key and h.hour >= date_trunc('day', p_now) and h.hour < p_now
+        ) q
+        group by grouping sets ((q.camera_key), ())
     ),
     waited as materialized (
         select e.camera_key, v.last_at,

@@ -15,6 +15,7 @@ from sql.connect import Connection
 
 BEGIN = datetime(2026, 3, 2, 22, tzinfo=UTC)
 NOW = BEGIN + timedelta(hours=6)
+OPTIONAL = ("count", "model_version", "camera_id")
 KINDS = ("working", "idle", "absent", "product_count")
 
 
@@ -35,9 +36,9 @@ def events(count: int, seed: int) -> pl.DataFrame:
             "model_version": rng.choice(["v1", "v2", None], count).tolist(),
             "camera_id": rng.choice(["c1", "c2", None], count).tolist(),
         },
-        schema_overrides={
-            name: pl.String for name in ("count", "model_version", "camera_id")
-        },
+        schema_overrides=dict.fromkeys(
+            ("count", "model_version", "camera_id"), pl.String
+        ),
     )
 
 
@@ -74,7 +75,8 @@ ROWS = """
         array[b00, b01, b02, b03, b04, b05, b06, b07, b08, b09, b10, b11, b12, b13, b14,
               b15, b16, b17, b18, b19]
     from floor.model_hourly h
-    left join floor.models m using (model_key) left join floor.cameras c using (camera_key)
+    left join floor.models m using (model_key)
+    left join floor.cameras c using (camera_key)
 """
 
 
