@@ -52,6 +52,44 @@ create table floor.model_tails (
 );
 comment on column floor.model_tails.camera_key is '-1: all cameras of the model together';
 
+-- What a week of a window's baseline is like, learnt once a day (ops.learn_weeks).
+create table floor.model_bases (
+    site_key integer not null,
+    span text not null,
+    base_to timestamptz not null,
+    primary key (site_key, span)
+);
+comment on table floor.model_bases is 'Up to when the baseline goes that model_weeks and model_scales tell of';
+
+create table floor.model_weeks (
+    site_key integer not null,
+    span text not null,
+    model_key integer not null,
+    camera_key integer not null,
+    week_hour integer not null,
+    working bigint not null,
+    idle bigint not null,
+    absent bigint not null,
+    units double precision,
+    primary key (site_key, span, model_key, camera_key, week_hour)
+);
+comment on column floor.model_weeks.week_hour is 'Hour of the local week, 0 begins on Monday 00:00';
+comment on column floor.model_weeks.units is 'Median of units an hour; null where a shift ran in fewer than 3';
+
+create table floor.model_scales (
+    site_key integer not null,
+    span text not null,
+    model_key integer not null,
+    camera_key integer not null,
+    first_at timestamptz not null,
+    hour_deviation double precision,
+    day_deviation double precision,
+    day_hours double precision,
+    primary key (site_key, span, model_key, camera_key)
+);
+comment on column floor.model_scales.hour_deviation is 'Robust standard deviation of units of an hour around the median of its hour of the week';
+comment on column floor.model_scales.day_deviation is 'The same of a UTC day''s sum of such distances, over day_hours hours on average';
+
 -- Thresholds of a site. The defaults are the columns' defaults: a site without a row gets one.
 create table ops.drift_settings (
     site_key integer primary key references floor.sites,
