@@ -3,7 +3,7 @@
 `python -m benchmarks.drift [--dsn URI] [--seeds 20] [--days 90] [--every-h 3]`
 
 Simulated plants are summed up by hour here, as floor.roll_up_models does it from events
-(tests/database/test_model_hours.py holds that to numpy), and checked by ops.check_drift.
+(tests/database/test_model_hours.py holds that to numpy); ops.check_drift judges them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DROP_DAY = 40
 DROP_TO, SPREAD = 0.82, 0.06
 BINS = [f"b{i:02d}" for i in range(20)]
 CAMERAS, MADE_DAYS = 200, 90
-CHECK_BAR_MS = 500
+CHECK_BAR_MS, CHECKS = 500, 9
 SIGNALS = (
     "confidence_drop",
     "confidence_low",
@@ -232,23 +232,25 @@ def detections(server: str, seeds: int) -> list[Line]:
 
 MAKE_HOURS = f"""
     insert into floor.model_hourly
-    select %(site)s, h.hour, %(model)s, c.camera_key, h.hour + interval '59 minutes', 120,
-        80, 15, 5, 60 + (random() * 10)::int, 120 * 0.88, 120 * 0.78,
+    select %(site)s, h.hour, %(model)s, c.camera_key, h.hour + interval '59 minutes',
+        120, 80, 15, 5, 60 + (random() * 10)::int, 120 * 0.88, 120 * 0.78,
         {", ".join(["0"] * 15)}, 10, 20, 40, 40, 10
-    from generate_series(%(begin)s::timestamptz, %(end)s::timestamptz, '1 hour') as h (hour)
+    from generate_series(%(begin)s::timestamptz, %(end)s, '1 hour') as h (hour)
     cross join floor.cameras c
     where c.site_key = %(site)s
 """
 MAKE_TAILS = """
     insert into floor.model_tails
-    select h.site_key, h.hour, h.model_key, h.camera_key, array_fill(0.88::real, array[100])
+    select h.site_key, h.hour, h.model_key, h.camera_key,
+        array_fill(0.88::real, array[100])
     from floor.model_hourly h
     where h.site_key = %(site)s and h.hour > %(end)s::timestamptz - interval '2 days'
 """
 MAKE_EVENTS = """
     insert into floor.events
         (site_key, worker_key, time, workstation_key, confidence, event_type)
-    select %(site)s, 1 + i %% 500, %(end)s::timestamptz - i * interval '80 ms', 1, 0.88, 0
+    select %(site)s, 1 + i %% 500, %(end)s::timestamptz - i * interval '80 ms', 1,
+        0.88, 0
     from generate_series(1, 1000000) as i
 """
 
@@ -270,34 +272,40 @@ def cost(server: str) -> list[Line]:
         ensure_calendar(conn, site_key, BEGIN, end + 30 * DAY)
         conn.execute("vacuum analyze")
         now = end + timedelta(minutes=10)
-        before = [
-            1000 * timed(lambda i=i: check(conn, now + i * HOUR / 60)) for i in range(7)
-        ]
-        verdicts = conn.execute("select count(*) from ops.drift_checks").fetchall()[0][
-            0
-        ]
+        first = 1000 * timed(lambda: check(conn, now))
+        before = checks_ms(conn, now)
+        rows = conn.execute("select count(*) from ops.drift_checks").fetchall()
         conn.execute("select floor.ensure_chunks(%s, %s, 0)", (end - 2 * DAY, end))
         conn.execute(MAKE_EVENTS, part)
         conn.execute("vacuum analyze")
-        later = now + HOUR / 2
-        after = [
-            1000 * timed(lambda i=i: check(conn, later + i * HOUR / 60))
-            for i in range(7)
-        ]
-    first, median = before[0], statistics.median(before)
+        after = checks_ms(conn, now + HOUR / 2)
+    median, later = statistics.median(before), statistics.median(after)
+    what = f"{CAMERAS} cameras x {MADE_DAYS} days of hours, {rows[0][0]} verdicts"
     return [
         Line(
-            f"check of {CAMERAS} cameras x {MADE_DAYS} days of hours ({verdicts} verdicts)",
-            f"median {median:.0f} ms, first {first:.0f} ms",
-            f"<= {CHECK_BAR_MS} ms",
+            f"a check of {what}",
+            f"median {median:.0f} ms, best {min(before):.0f} ms",
+            f"median <= {CHECK_BAR_MS} ms",
             median <= CHECK_BAR_MS,
         ),
         Line(
-            "the same with 1,000,000 raw events in its last day instead of none",
-            f"median {statistics.median(after):.0f} ms",
-            "the same",
-            statistics.median(after) <= 1.3 * median,
+            "the first of a UTC day, which learns weeks", f"{first:.0f} ms", "-", True
         ),
+        Line(
+            "a check with 1,000,000 raw events in the last day instead of none",
+            f"median {later:.0f} ms, best {min(after):.0f} ms",
+            "best within 1.2",
+            min(after) <= 1.2 * min(before),
+        ),
+    ]
+
+
+def checks_ms(conn: Connection, now: datetime) -> list[float]:
+    """Milliseconds of checks, a minute after each other."""
+    minute = HOUR / 60
+    return [
+        1000 * timed(lambda i=i: check(conn, now + i * minute))
+        for i in range(1, CHECKS + 1)
     ]
 
 
