@@ -100,6 +100,7 @@ def by_hour(events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     kinds = ("working", "idle", "absent")
     hours = told.group_by("hour", "camera_id").agg(
+        pl.col("time").min().alias("first_at"),
         pl.col("time").max().alias("last_at"),
         pl.len().alias("events"),
         *[(pl.col("event_type") == kind).sum().alias(kind) for kind in kinds],
@@ -183,6 +184,10 @@ def false_alarms(server: str, seeds: int, days: int, every_h: int) -> list[Line]
         for step in range(1, days * 24 // every_h + 1):
             check(conn, BEGIN + step * every_h * HOUR)
         found = opened(conn)
+        for row in conn.execute(
+            "select site_id, signal, subject, opened_at, detail from analytics.alerts"
+        ).fetchall():
+            print(*row, file=sys.stderr)
         said = conn.execute(
             "select count(*) from ops.drift_checks where verdict <> 'not enough data'"
         ).fetchall()[0][0]
@@ -232,8 +237,8 @@ def detections(server: str, seeds: int) -> list[Line]:
 
 MAKE_HOURS = f"""
     insert into floor.model_hourly
-    select %(site)s, h.hour, %(model)s, c.camera_key, h.hour + interval '59 minutes',
-        120, 80, 15, 5, 60 + (random() * 10)::int, 120 * 0.88, 120 * 0.78,
+    select %(site)s, h.hour, %(model)s, c.camera_key, h.hour,
+        h.hour + interval '59 minutes', 120, 80, 15, 5, 60 + (random() * 10)::int, 120 * 0.88, 120 * 0.78,
         {", ".join(["0"] * 15)}, 10, 20, 40, 40, 10
     from generate_series(%(begin)s::timestamptz, %(end)s, '1 hour') as h (hour)
     cross join floor.cameras c

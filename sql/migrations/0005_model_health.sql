@@ -14,6 +14,7 @@ create table floor.model_hourly (
     hour timestamptz not null,
     model_key integer not null,
     camera_key integer not null,
+    first_at timestamptz not null,
     last_at timestamptz not null,
     events integer not null,
     working integer not null,
@@ -30,7 +31,7 @@ create table floor.model_hourly (
     primary key (site_key, hour, model_key, camera_key)
 );
 comment on table floor.model_hourly is 'All events of a site by UTC hour, model and camera; key 0: the event named none';
-comment on column floor.model_hourly.last_at is 'Time of the last event';
+comment on column floor.model_hourly.first_at is 'Time of the first event; last_at: of the last';
 comment on column floor.model_hourly.working is 'Events of that state (not seconds), so idle and absent';
 comment on column floor.model_hourly.b00 is 'Events with confidence in [0, 0.05); b19: [0.95, 1]';
 
@@ -87,7 +88,7 @@ create table floor.model_scales (
     day_hours double precision,
     primary key (site_key, span, model_key, camera_key)
 );
-comment on column floor.model_scales.hour_deviation is 'Robust standard deviation of units of an hour around the median of its hour of the week';
+comment on column floor.model_scales.hour_deviation is 'Standard deviation, by absolute distances, of an hour''s units from the median of its hour of the week';
 comment on column floor.model_scales.day_deviation is 'The same of a UTC day''s sum of such distances, over day_hours hours on average';
 
 -- Thresholds of a site. The defaults are the columns' defaults: a site without a row gets one.

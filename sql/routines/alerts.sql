@@ -38,6 +38,40 @@ as $$
                   where a.site_key = p_site_key and a.signal = t.signal and a.state <> 'resolved')
 $$;
 
+create or replace function ops.longest_silence_s(
+    p_site_key integer, p_camera_key integer, p_now timestamptz)
+returns double precision
+language sql stable
+set search_path = floor, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+-- How long a camera has been silent at the most in a shift of the last 30 days, a whole shift
+-- included, if the site itself was not silent in it.
+    with shifts as (
+        select i.starts_at, i.ends_at
+        from floor.shift_instances i
+        where i.site_key = p_site_key and i.ends_at <= p_now
+          and i.starts_at > p_now - interval '30 days'
+          and exists (select from floor.model_hourly h
+                      where h.site_key = p_site_key and h.hour >= i.starts_at and h.hour < i.ends_at)
+    ),
+    sent as (
+        select s.starts_at, s.ends_at, h.first_at, h.last_at,
+            lag(h.last_at, 1, s.starts_at) over w as before_at,
+            lead(h.first_at, 1, s.ends_at) over w as after_at
+        from shifts s
+        left join floor.model_hourly h
+          on h.site_key = p_site_key and h.camera_key = p_camera_key
+         and h.hour >= s.starts_at - interval '59 minutes' and h.hour < s.ends_at
+         and h.hour > p_now - interval '31 days'
+        window w as (partition by s.starts_at order by h.hour)
+    )
+    select coalesce(max(extract(epoch from greatest(
+        coalesce(t.first_at, t.ends_at) - t.before_at,
+        t.after_at - coalesce(t.last_at, t.starts_at)))), 0)::double precision
+    from sent t
+$$;
+
 create or replace function ops.silence_conditions(p_site_key integer, p_now timestamptz)
 returns table (signal text, subject text, severity text, bad boolean, detail jsonb)
 language plpgsql
@@ -45,8 +79,9 @@ set search_path = floor, pg_temp
 set timezone = 'UTC'
 as $$
 -- A site or camera from which nothing came for longer than silent_after_s of the running
--- shift, breaks left out, though it sent at this hour in two of the last four weeks. While
--- the refresh is behind nobody knows; a silent site says it for all its cameras.
+-- shift, breaks left out, though it sent at this hour in two of the last four weeks; a camera
+-- also for more than twice as long as ever in 30 days (nobody may have been at its bench).
+-- While the refresh is behind nobody knows; a silent site says it for all its cameras.
 declare
     s ops.drift_settings := ops.drift_settings_of(p_site_key);
     hour0 timestamptz := floor.hour_of(p_now);
@@ -95,14 +130,20 @@ begin
         from expected e
         join seen v using (camera_key)
         where e.camera_key <> 0
+    ),
+    allowed as (
+        select w.*, greatest(s.silent_after_s, case
+            when w.camera_key > 0 and w.waited_s > s.silent_after_s
+            then 2 * ops.longest_silence_s(p_site_key, w.camera_key, p_now) end) as allowed_s
+        from waited w
     )
     select
         case when w.camera_key = -1 then 'silent_site' else 'silent_camera' end,
         coalesce((select c.camera_id from floor.cameras c where c.camera_key = w.camera_key), 'site'),
         case when w.camera_key = -1 then 'critical' else 'warning' end,
-        w.waited_s > s.silent_after_s,
-        jsonb_build_object('last_at', w.last_at, 'current', w.waited_s, 'threshold', s.silent_after_s)
-    from waited w
+        w.waited_s > w.allowed_s,
+        jsonb_build_object('last_at', w.last_at, 'current', w.waited_s, 'threshold', w.allowed_s)
+    from allowed w
     where w.camera_key = -1
        or not exists (select from waited q
                       where q.camera_key = -1 and q.waited_s > s.silent_after_s);

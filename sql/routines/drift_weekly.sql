@@ -83,14 +83,17 @@ begin
     ),
     by_hour as (
         select r.model_key, r.camera_key,
-            1.4826 * percentile_cont(0.5) within group (order by abs(r.residual)) as deviation
+            -- The median misses benches that are empty now and then, the mean does not.
+            greatest(1.4826 * percentile_cont(0.5) within group (order by abs(r.residual)),
+                     1.2533 * avg(abs(r.residual))) as deviation
         from residuals r
         group by r.model_key, r.camera_key
     ),
     -- Hours of one day err together: days have a deviation of their own.
     by_day as (
         select d.model_key, d.camera_key, avg(d.hours) as hours,
-            1.4826 * percentile_cont(0.5) within group (order by abs(d.residual)) as deviation
+            greatest(1.4826 * percentile_cont(0.5) within group (order by abs(d.residual)),
+                     1.2533 * avg(abs(d.residual))) as deviation
         from (
             select r.model_key, r.camera_key, count(*) as hours, sum(r.residual) as residual
             from residuals r

@@ -118,7 +118,7 @@ begin
     rows_made as (
         insert into floor.model_hourly
         select
-            p_site_key, s.hour, s.model_key, s.camera_key, max(s.time), count(*),
+            p_site_key, s.hour, s.model_key, s.camera_key, min(s.time), max(s.time), count(*),
             count(*) filter (where s.event_type = 0),
             count(*) filter (where s.event_type = 1),
             count(*) filter (where s.event_type = 2),
@@ -172,7 +172,8 @@ begin
     delete from floor.model_daily d where d.site_key = p_site_key and d.day = any (p_days);
     insert into floor.model_daily
     select
-        p_site_key, d.day, h.model_key, h.camera_key, max(h.last_at), sum(h.events),
+        p_site_key, d.day, h.model_key, h.camera_key, min(h.first_at), max(h.last_at),
+        sum(h.events),
         sum(h.working), sum(h.idle), sum(h.absent), sum(h.units),
         sum(h.confidence_sum), sum(h.confidence_squares),
         sum(h.b00), sum(h.b01), sum(h.b02), sum(h.b03), sum(h.b04), sum(h.b05), sum(h.b06),
