@@ -1,4 +1,4 @@
-"""Simulated plants whose cameras change, or do not: what fires, and what stays silent."""
+"""Simulated plants whose cameras change, or do not: what fires, what stays silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated plants for drift: history through the door, day by day, and checks of it."""
+"""Simulated plants for drift: history through the door by days, and checks of it."""
 
 from __future__ import annotations
 
