@@ -32,11 +32,13 @@ MEMORY_BAR_MB = 500
 STATES = ("working", "idle", "absent", "product_count")
 # One load in a process of its own: its memory is that of `floorpulse load`.
 _CHILD = """
-import json, resource, sys
+import json, pathlib, re, sys
 from etl.files import load_file
 report = load_file(sys.argv[1], sys.argv[2])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-said = {"stored": report.stored, "duplicates": report.duplicates, "peak_mb": peak}
+# Not getrusage: its maximum is the parent's where that was more.
+status = pathlib.Path("/proc/self/status").read_text()
+peak_mb = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024
+said = {"stored": report.stored, "duplicates": report.duplicates, "peak_mb": peak_mb}
 print(json.dumps(said))
 """
 _BASELINE = """

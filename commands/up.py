@@ -42,7 +42,7 @@ def up(
     begin(log_level)
     listening(host, port).close()
     asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: asked.append(number))
     with _database() as dsn:
         commands = {
@@ -204,11 +204,11 @@ def _keep_local_server() -> None:
     if not is_local():
         return
     from sql import embedded
-    from sql.errors import ServerError
+    from sql.errors import FloorpulseError
 
     try:
         embedded.start()
-    except ServerError as error:
+    except FloorpulseError as error:
         note(error.message)
 
 

@@ -143,27 +143,16 @@ class Data:
     ) -> Overview:
         length = period.ends_at - period.starts_at
         step = "hour" if length <= HOURLY_UP_TO else "day"
-        by_time_of_day = length > HOUR_COLUMNS_UP_TO
-        window = {
-            "site": asked["site"],
-            "from_date": period.from_date,
-            "to_date": period.to_date,
-            "window_from": period.window_from,
-            "window_to": period.window_to,
-            "shift": period.shift_name,
-        }
         course_step = "hour" if length <= HOURLY_COURSE_UP_TO else "day"
-        kpis, trend, course, bands, leaderboard, heatmap = await asyncio.gather(
+        by_time_of_day = length > HOUR_COLUMNS_UP_TO
+        window = _window(asked["site"], period)
+        heatmap_of = {**window, "by_time_of_day": by_time_of_day}
+        kpis, (trend, course), bands, leaderboard, heatmap = await asyncio.gather(
             self._rows("kpis", Kpis, asked),
-            self._rows("trend", TrendStep, {**window, "step": step}),
-            self._rows("trend", TrendStep, {**window, "step": course_step})
-            if course_step != step
-            else _nothing(),
+            self._trends(window, step, course_step),
             self._bands(site, period, step),
             self._rows("leaderboard", LeaderboardRow, window),
-            self._rows(
-                "heatmap", HeatmapCell, {**window, "by_time_of_day": by_time_of_day}
-            ),
+            self._rows("heatmap", HeatmapCell, heatmap_of),
         )
         last_date = None
         if not trend:
@@ -177,12 +166,23 @@ class Data:
             by_time_of_day=by_time_of_day,
             kpis=kpis[0],
             trend=trend,
-            course=course or trend,
+            course=course,
             bands=bands,
             leaderboard=leaderboard,
             heatmap=heatmap,
             last_date=last_date,
         )
+
+    async def _trends(
+        self, window: dict[str, Any], *steps: str
+    ) -> tuple[list[TrendStep], ...]:
+        """The trend in each of the steps; equal steps are asked for once."""
+        asked = dict.fromkeys(steps)
+        found = await asyncio.gather(
+            *(self._rows("trend", TrendStep, {**window, "step": s}) for s in asked)
+        )
+        by_step = dict(zip(asked, found, strict=True))
+        return tuple(by_step[step] for step in steps)
 
     async def _bands(self, site: Site | None, period: Period, step: str) -> list[Band]:
         """Nothing to shade for all sites together, or where a step is a day."""
@@ -214,8 +214,16 @@ class Data:
                 return row[0] if row else None
 
 
-async def _nothing() -> list[TrendStep]:
-    return []
+def _window(site: str | None, period: Period) -> dict[str, Any]:
+    """What the queries of a resolved period ask for."""
+    return {
+        "site": site,
+        "from_date": period.from_date,
+        "to_date": period.to_date,
+        "window_from": period.window_from,
+        "window_to": period.window_to,
+        "shift": period.shift_name,
+    }
 
 
 def _chosen(sites: list[Site], site_id: str | None) -> Site | None:

@@ -73,6 +73,14 @@ def clock(moment: datetime | None, zone: ZoneInfo) -> str:
     return DASH if moment is None else f"{moment.astimezone(zone):%H:%M:%S}"
 
 
+def moment(at: datetime, lag_s: float | None, zone: ZoneInfo) -> str:
+    """A time of day, with its date where it was not lately."""
+    if lag_s is not None and lag_s < 43200:
+        return clock(at, zone)
+    local = at.astimezone(zone)
+    return f"{day(local)}, {local:%H:%M}"
+
+
 def day(moment: date) -> str:
     """'Fri 20 Nov 2026'."""
     return f"{moment:%a} {moment.day} {moment:%b %Y}"

@@ -56,14 +56,19 @@ class Live:
             for queue in self._queues:
                 _end(queue)
 
+    def join(self) -> asyncio.Queue[Message | None]:
+        """A queue of one's own for what is heard; None in it: too slow, come again."""
+        queue: asyncio.Queue[Message | None] = asyncio.Queue(QUEUE_LENGTH)
+        self._queues.add(queue)
+        return queue
+
     async def serve(self, socket: WebSocket) -> None:
         """One browser, until it leaves or falls behind."""
         if not _same_origin(socket):
             await socket.close(FOREIGN_ORIGIN)
             return
         await socket.accept()
-        queue: asyncio.Queue[Message | None] = asyncio.Queue(QUEUE_LENGTH)
-        self._queues.add(queue)
+        queue = self.join()
         sender = asyncio.create_task(self._send(socket, queue))
         leaver = asyncio.create_task(_wait_until_gone(socket))
         try:
@@ -119,10 +124,11 @@ class Live:
         """Returns never; raises psycopg.Error when the connection is lost."""
         while True:
             async for notify in connection.notifies(timeout=ASK_AGAIN_S):
-                self._hear(CHANNELS[notify.channel], notify.payload)
+                self.hear(CHANNELS[notify.channel], notify.payload)
             await connection.execute("select 1")
 
-    def _hear(self, kind: str, payload: str) -> None:
+    def hear(self, kind: str, payload: str) -> None:
+        """Pass on what the database notified; what is no message is let fall."""
         try:
             said = json.loads(payload)
         except ValueError:

@@ -35,9 +35,11 @@ def create_app(dsn: str | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await data.open()
-        async with live.running():
-            yield
-        await data.close()
+        try:
+            async with live.running():
+                yield
+        finally:
+            await data.close()
 
     # No /docs: FastAPI's page loads its scripts from another host.
     server = FastAPI(

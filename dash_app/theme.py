@@ -70,16 +70,7 @@ _SCALE = {
 
 def template(scheme: Scheme) -> dict[str, Any]:
     """A plotly template: figures carry data only and are painted in the browser."""
-    axis = {
-        "gridcolor": _GRID[scheme],
-        "linecolor": _LINE[scheme],
-        "tickcolor": _LINE[scheme],
-        "zeroline": False,
-        "automargin": True,
-        "fixedrange": True,
-        "tickfont": {"color": _MUTED[scheme], "size": 12},
-        "title": {"font": {"color": _MUTED[scheme], "size": 12}},
-    }
+    axis = _axis(scheme)
     return {
         "layout": {
             "font": {"family": FONT, "size": 12, "color": _INK[scheme]},
@@ -101,10 +92,6 @@ def template(scheme: Scheme) -> dict[str, Any]:
             },
             "coloraxis": {
                 "colorscale": _SCALE[scheme],
-                "colorbar": {
-                    "outlinewidth": 0,
-                    "tickfont": {"color": _MUTED[scheme], "size": 12},
-                },
             },
             "separators": ".,",
         },
@@ -117,6 +104,19 @@ def template(scheme: Scheme) -> dict[str, Any]:
             ],
             "heatmap": [{"xgap": 2, "ygap": 2}],
         },
+    }
+
+
+def _axis(scheme: Scheme) -> dict[str, Any]:
+    return {
+        "gridcolor": _GRID[scheme],
+        "linecolor": _LINE[scheme],
+        "tickcolor": _LINE[scheme],
+        "zeroline": False,
+        "automargin": True,
+        "fixedrange": True,
+        "tickfont": {"color": _MUTED[scheme], "size": 12},
+        "title": {"font": {"color": _MUTED[scheme], "size": 12}},
     }
 
 

@@ -118,7 +118,7 @@ def _unique(labels: list[str]) -> list[str]:
 def _hour_ticks(local: Sequence[datetime]) -> dict[int, str]:
     """Hours of the day while they fit, else the dates, in their middle."""
     if len(local) <= 30:
-        every = 1 if len(local) <= 6 else 2 if len(local) <= 12 else 3
+        every = next(n for n in (1, 2, 3, 6) if len(local) <= 8 * n or n == 6)
         return {i: f"{at:%H:%M}" for i, at in enumerate(local) if at.hour % every == 0}
     firsts = [
         i for i, at in enumerate(local) if i == 0 or at.date() != local[i - 1].date()

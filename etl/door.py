@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import polars as pl
+from psycopg import IsolationLevel
 from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailure
 from psycopg.types.json import Jsonb
 
@@ -98,6 +99,8 @@ class Door:
         self._queries = queries.load("door")
         self._book_conn = connect(dsn)
         self._conn = connect(dsn)
+        # What the unique key objects to must be seen by the next statement.
+        self._conn.isolation_level = IsolationLevel.READ_COMMITTED
         # A client that was killed must not leave a transaction that holds locks.
         self._conn.execute("set client_connection_check_interval = '1s'")
         self._conn.execute(self._queries["make_reject_staging"])

@@ -150,8 +150,9 @@ class _Load:
         try:
             self._carry(source, door, opening.reader, tell)
         except (FloorpulseError, psycopg.Error) as error:
-            self._fail(door.conn, str(error))
-            raise LoadError(str(error), self.report) from error
+            said = _said(error, source)
+            self._fail(door.conn, said)
+            raise LoadError(said, self.report) from error
         if self.report.load_id is not None:
             self._finish(door.conn)
 
@@ -303,6 +304,17 @@ def _row(
     if row is None:
         raise LookupError(f"no row for {parameters}")
     return row
+
+
+def _said(error: Exception, source: Source) -> str:
+    """What went wrong, in one sentence."""
+    if isinstance(error, FloorpulseError):
+        return error.message
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"{source.name}: the database ended the load before line {source.line:,} "
+        f"({first}); load the file again to continue"
+    )
 
 
 def _warnings(naive: NaiveTimes) -> list[str]:

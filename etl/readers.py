@@ -61,8 +61,21 @@ def opened(path: str) -> Iterator[BinaryIO]:
         try:
             file = stack.enter_context(Path(path).open("rb"))
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+            raise _unreadable(path, error) from error
         yield _content(file)
+
+
+def is_packed(path: str) -> bool:
+    """Whether a file is .gz or .zst by its first bytes."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(4).startswith((_GZIP, _ZSTD))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> InputError:
+    return InputError(f"{name} cannot be read: {error.strerror or error}")
 
 
 def _content(raw: BinaryIO) -> BinaryIO:
@@ -133,7 +146,7 @@ def read_exactly(content: BinaryIO, size: int, name: str, offset: int) -> bytes:
             f"{name} is damaged or cut short after {at:,} bytes of content: {error}"
         ) from error
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+        raise _unreadable(name, error) from error
     return b"".join(pieces)
 
 

@@ -11,13 +11,14 @@ from pathlib import PurePath
 
 from etl.readers import LONGEST_LINE, Reader, require_utf8
 from etl.readers_csv import CsvReader
-from etl.readers_ndjson import NdjsonReader
+from etl.readers_ndjson import NdjsonReader, parsed
 from etl.shape import FIELDS, REQUIRED
 from sql.errors import InputError
 
 _ALIASES = {"timestamp": "time"}
 _NDJSON_SUFFIXES = {".ndjson", ".jsonl", ".json"}
 _CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
+_FIRST_OBJECTS = 100
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -60,7 +61,10 @@ def open_reader(
         raise InputError(f"{name} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
     mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
     if _is_ndjson(first[mark:], name):
-        return Opening(NdjsonReader(name, _names(mapping), site), "ndjson", mark, 0)
+        names = _names(mapping)
+        unknown = _unknown_names(first[mark:LONGEST_LINE], names)
+        reader = NdjsonReader(name, names, site)
+        return Opening(reader, "ndjson", mark, 0, _ignored(unknown))
     return _open_csv(first, mark, name, mapping, site)
 
 
@@ -87,24 +91,43 @@ def _names(mapping: Mapping[str, str]) -> dict[str, str]:
     return mapped | {name: f for name, f in rest.items() if name not in mapped}
 
 
+def _unknown_names(head: bytes, names: Mapping[str, str]) -> list[str]:
+    """Names of the first objects that are no field's, in their order."""
+    documents = (parsed(line) for line in head.splitlines()[:_FIRST_OBJECTS])
+    said = {key: None for d in documents if isinstance(d, dict) for key in d}
+    return [ascii(key)[1:-1] for key in said if key not in names]
+
+
 def _open_csv(
     first: bytes, mark: int, name: str, mapping: Mapping[str, str], site: str | None
 ) -> Opening:
     if not first[mark:].strip():
         return Opening(CsvReader(name, {}, len(FIELDS), site), "csv", len(first), 0)
-    end = first.find(b"\n", mark, mark + LONGEST_LINE) + 1
-    if not end and len(first) > LONGEST_LINE:
+    # Blank lines before the header are none of it.
+    start = len(first) - len(first[mark:].lstrip(b"\r\n"))
+    blank = first.count(b"\n", 0, start)
+    end = first.find(b"\n", start, start + LONGEST_LINE) + 1
+    if not end and len(first) - start > LONGEST_LINE:
         raise InputError(f"{name} is no CSV: its first line is longer than 64 kB")
-    header_bytes = first[mark : end or len(first)]
-    require_utf8(header_bytes, name, 1)
-    if b"\0" in header_bytes:
-        raise InputError(f"{name} is no CSV: line 1 holds NUL bytes")
-    header = [
-        c.strip() for c in next(csv.reader([header_bytes.decode().rstrip("\r\n")]))
-    ]
+    line = first[start : end or len(first)]
+    header = _header(line, name, blank + 1)
     columns, notices = _columns(header, name, mapping, site)
     reader = CsvReader(name, columns, len(header), site)
-    return Opening(reader, "csv", mark + len(header_bytes), 1, notices)
+    return Opening(reader, "csv", start + len(line), blank + 1, notices)
+
+
+def _header(line: bytes, name: str, number: int) -> list[str]:
+    require_utf8(line, name, number)
+    if b"\0" in line:
+        raise InputError(f"{name} is no CSV: line {number} holds NUL bytes")
+    try:
+        (header,) = csv.reader([line.decode().rstrip("\r\n")])
+    except csv.Error as error:
+        raise InputError(
+            f"{name} is no CSV: line {number} is no header ({error}); lines end with "
+            f"LF or CRLF"
+        ) from error
+    return [column.strip() for column in header]
 
 
 def _columns(
@@ -117,23 +140,29 @@ def _columns(
             f"{name} has no column {absent[0]!r} that --map speaks of; "
             f"it has {', '.join(header)}"
         )
-    fields = _names(mapping)
+    taken = {*mapping.values(), *(column for column in header if column in FIELDS)}
+    aliases = {alias: f for alias, f in _ALIASES.items() if f not in taken}
+    own = {f: f for f in FIELDS if f not in mapping.values()}
+    fields = aliases | own | dict(mapping)
     columns: dict[str, int] = {}
     for position, column in enumerate(header):
-        field_name = fields.get(column)
-        if field_name is None or (
-            column not in mapping and field_name in mapping.values()
-        ):
+        if column not in fields:
             continue
-        if field_name in columns:
+        if fields[column] in columns:
             raise InputError(
-                f"{name} has two columns for {field_name}; --map says which one it is"
+                f"{name} has two columns for {fields[column]}; "
+                f"--map says which one it is"
             )
-        columns[field_name] = position
+        columns[fields[column]] = position
     _require(columns, header, name, site)
     used = set(columns.values())
     ignored = [column for at, column in enumerate(header) if at not in used]
-    return columns, [f"columns ignored: {', '.join(ignored)}"] if ignored else []
+    return columns, _ignored(ignored)
+
+
+def _ignored(names: Iterable[str]) -> list[str]:
+    said = ", ".join(names)
+    return [f"columns ignored: {said[:200]}"] if said else []
 
 
 def _require(

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from etl.readers import BLOCK_BYTES, STDIN, opened, read_exactly
+from etl.readers import BLOCK_BYTES, STDIN, is_packed, opened, read_exactly
 
 HEAD_BYTES = 65_536
 
@@ -25,7 +25,7 @@ class Source:
     def __init__(self, path: str, block_bytes: int = BLOCK_BYTES) -> None:
         self.path = path
         self.name = "stdin" if path == STDIN else path
-        self.size = Path(path).stat().st_size if Path(path).is_file() else None
+        self.size = _content_size(path)
         self._block_bytes = block_bytes
         self._open = ExitStack()
         self._content: BinaryIO = io.BytesIO()
@@ -105,6 +105,13 @@ class Source:
             self._content = _Chain([self._spool, rest, self._content])  # type: ignore[assignment]
             self._spool = None
         self._begin()
+
+
+def _content_size(path: str) -> int | None:
+    """Bytes of content where that can be known beforehand."""
+    if not Path(path).is_file() or is_packed(path):
+        return None
+    return Path(path).stat().st_size
 
 
 class _Chain:

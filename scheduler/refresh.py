@@ -110,7 +110,8 @@ def materialize_closed_hours(dsn: str) -> int:
 
 def materialize_with(conn: _Connection) -> int:
     """`materialize_closed_hours` on an autocommit connection that the caller keeps."""
-    return _run_steps(conn, load("refresh")["materialization_steps"], {})
+    with _aggregates_lock(conn):
+        return _run_steps(conn, load("refresh")["materialization_steps"], {})
 
 
 def _refresh(
@@ -143,10 +144,17 @@ def _refresh(
 def _aggregate(conn: _Connection, site_key: int, now: datetime) -> None:
     parameters = {"site_key": site_key, "now": now}
     statement = load("refresh")["aggregation_steps"]
-    conn.execute(load("refresh")["lock_aggregates"])
-    try:
+    with _aggregates_lock(conn):
         while _run_steps(conn, statement, parameters):
             pass
+
+
+@contextmanager
+def _aggregates_lock(conn: _Connection) -> Iterator[None]:
+    """Aggregates are shared by the sites: one at a time refreshes them."""
+    conn.execute(load("refresh")["lock_aggregates"])
+    try:
+        yield
     finally:
         if not conn.closed:
             conn.execute(load("refresh")["unlock_aggregates"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from sql.connect import connect
 from tests.support.cases import SHARED, cases_in
 from tests.support.servers import (
+    TIMESCALEDB_OF_RUN,
     Databases,
     Engine,
     engines_found,
@@ -26,6 +28,7 @@ FOUND = engines_found()
 SERVERS = "FLOORPULSE_TEST_SERVERS"
 KEPT = {
     SERVERS,
+    TIMESCALEDB_OF_RUN,
     "FLOORPULSE_EXAMPLES",
     "FLOORPULSE_SHARED_CASES",
     "FLOORPULSE_SERVER_USER",
@@ -64,6 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="floorpulse-tests-"))
         folder.chmod(0o711)  # as root, the servers run as another account
         os.environ[SERVERS] = str(folder)
+        os.environ[TIMESCALEDB_OF_RUN] = str(TIMESCALEDB)
+        # `timeout` and CI end a run with SIGTERM: leave no server behind then either
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     # No test may start a server in a home of its own by accident.
     os.environ["FLOORPULSE_HOME"] = str(Path(os.environ[SERVERS]) / "home")
 

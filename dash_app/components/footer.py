@@ -38,7 +38,7 @@ def behind(stages: list[Stage], timezone: str) -> str | None:
         return None
     if late.last_at is None:
         return "Nothing has been counted yet: the refresh has not run."
-    since = formats.clock(late.last_at, ZoneInfo(timezone))
+    since = formats.moment(late.last_at, late.lag_s, ZoneInfo(timezone))
     return (
         f"They stand at {since}, {formats.lag(late.lag_s)} ago. "
         "What comes in is kept, and counted as soon as the refresh runs again."
@@ -53,7 +53,8 @@ def _stage(stage: Stage, zone: ZoneInfo) -> html.Span:
         text, state = f"{DONE[stage.stage]}: never", "never" if stage.ok else "no"
     else:
         age = formats.lag(stage.lag_s)
-        text = f"{DONE[stage.stage]} {formats.clock(stage.last_at, zone)} ({age} ago)"
+        when = formats.moment(stage.last_at, stage.lag_s, zone)
+        text = f"{DONE[stage.stage]} {when} ({age} ago)"
     return html.Span(text, className="fp-stage", **marks(stage=stage.stage, ok=state))
 
 

@@ -12,78 +12,84 @@ from dash_app.records import HeatmapCell, Overview
 LEAST_HEIGHT = 340
 SHOWN_HEIGHT = 440
 ROW_HEIGHT = 26
+TALLEST_ROW = 64
 AROUND = 48
+COLORS = {"cmin": 0, "cmax": 1, "showscale": False}
+HOVER = (
+    "<b>%{customdata[0]}</b>, %{customdata[1]}<br>"
+    "%{z:.0%} utilized<br>%{customdata[2]}<extra></extra>"
+)
 
 
 def heatmap_figure(page: Overview) -> dict[str, Any]:
     """A bare plotly figure: colours come from the template, in the browser."""
     columns = _columns(page.heatmap)
     rows = sorted({(cell.site_id, cell.workstation_id) for cell in page.heatmap})
+    names = _names(page)
+    labels = _labels(page, columns)
+    shares, texts = _matrix(page, rows, columns)
+    every = max(1, -(-len(columns) // 6))
+    bare = {"showgrid": False, "showline": False, "ticks": ""}
+    trace = {
+        "type": "heatmap",
+        "z": shares,
+        "customdata": [
+            [[names[row], *cell] for cell in zip(labels, said, strict=True)]
+            for row, said in zip(rows, texts, strict=True)
+        ],
+        "coloraxis": "coloraxis",
+        "hoverongaps": False,
+        "hovertemplate": HOVER,
+    }
+    layout = {
+        "height": _height(len(rows)),
+        "margin": {"l": 8, "r": 4, "t": 4, "b": 26},
+        "coloraxis": COLORS,
+        "xaxis": {
+            **bare,
+            "tickvals": list(range(0, len(columns), every)),
+            "ticktext": labels[::every],
+            "tickangle": 0,
+        },
+        "yaxis": {
+            **bare,
+            "tickvals": list(range(len(rows))),
+            "ticktext": [names[row] for row in rows],
+            "autorange": "reversed",
+            "ticklabelstandoff": 6,
+        },
+        "uirevision": "same",
+    }
+    return {"data": [trace], "layout": layout}
+
+
+def _matrix(
+    page: Overview, rows: list[tuple[str, str]], columns: list[str]
+) -> tuple[list[list[float | None]], list[list[str]]]:
+    """Shares and what to say of them, by row and column."""
     place = {column: i for i, column in enumerate(columns)}
     line = {row: i for i, row in enumerate(rows)}
     shares: list[list[float | None]] = [[None] * len(columns) for _ in rows]
     texts: list[list[str]] = [[""] * len(columns) for _ in rows]
     for cell in page.heatmap:
-        if _column(cell) not in place:
-            continue
-        i, j = line[cell.site_id, cell.workstation_id], place[_column(cell)]
-        shares[i][j] = cell.utilization
-        texts[i][j] = _text(cell)
-    names = _names(page)
-    labels = _labels(page, columns)
-    every = max(1, -(-len(columns) // 6))
-    return {
-        "data": [
-            {
-                "type": "heatmap",
-                "x": list(range(len(columns))),
-                "y": list(range(len(rows))),
-                "z": shares,
-                "customdata": [
-                    [[names[rows[i]], labels[j], texts[i][j]] for j in place.values()]
-                    for i in range(len(rows))
-                ],
-                "coloraxis": "coloraxis",
-                "hoverongaps": False,
-                "hovertemplate": (
-                    "<b>%{customdata[0]}</b>, %{customdata[1]}<br>"
-                    "%{z:.0%} utilized<br>%{customdata[2]}<extra></extra>"
-                ),
-            }
-        ],
-        "layout": {
-            "height": _height(len(rows)),
-            "margin": {"l": 8, "r": 4, "t": 4, "b": 26},
-            "coloraxis": {"cmin": 0, "cmax": 1, "showscale": False},
-            "xaxis": {
-                "tickvals": list(range(0, len(columns), every)),
-                "ticktext": labels[::every],
-                "tickangle": 0,
-                "showline": False,
-                "ticks": "",
-            },
-            "yaxis": {
-                "tickvals": list(range(len(rows))),
-                "ticktext": [names[row] for row in rows],
-                "autorange": "reversed",
-                "ticklabelstandoff": 6,
-                "showgrid": False,
-                "showline": False,
-                "ticks": "",
-            },
-            "uirevision": "same",
-        },
-    }
+        column = place.get(_column(cell))
+        if column is not None:
+            row = line[cell.site_id, cell.workstation_id]
+            shares[row][column] = cell.utilization
+            texts[row][column] = _text(cell)
+    return shares, texts
 
 
 def shown_height(page: Overview) -> int:
-    """Pixels of it that are in sight; the rest scrolls."""
+    """Pixels in sight of the panel; what is higher scrolls."""
     rows = {(cell.site_id, cell.workstation_id) for cell in page.heatmap}
-    return min(SHOWN_HEIGHT, _height(len(rows)))
+    return max(LEAST_HEIGHT, min(SHOWN_HEIGHT, _height(len(rows))))
 
 
 def _height(rows: int) -> int:
-    return max(LEAST_HEIGHT, ROW_HEIGHT * rows + AROUND)
+    """Few rows fill the panel, but no row grows into a wall."""
+    filling = min(LEAST_HEIGHT, TALLEST_ROW * rows + AROUND)
+    return max(filling, ROW_HEIGHT * rows + AROUND)
 
 
 def scale_legend() -> html.Span:

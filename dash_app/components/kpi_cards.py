@@ -27,10 +27,10 @@ class Card:
     label: str
     hint: str
     value: str
-    unit: str
     change: str
-    judged: bool
     course: Sequence[float]
+    unit: str = ""
+    judged: bool = False
     tone: str = "accent"
 
 
@@ -63,70 +63,74 @@ def skeleton_cards() -> list[html.Div]:
 
 
 def _cards(kpis: Kpis, course: Sequence[TrendStep]) -> list[Card]:
-    def of(field: str) -> list[float]:
-        values = [getattr(step, field) for step in course]
-        return [value for value in values if value is not None]
+    return [*_judged_cards(kpis, course), *_other_cards(kpis, course)]
 
+
+def _judged_cards(kpis: Kpis, course: Sequence[TrendStep]) -> list[Card]:
+    """Of these, more is better."""
     return [
         Card(
             LABELS[0],
             "Working time as a share of working and idle time, all workers together. "
             f"Mean over workers: {formats.percent(kpis.average_utilization)}",
             formats.percent(kpis.weighted_utilization),
-            "",
             formats.signed_points(kpis.weighted_utilization_change),
-            True,
-            of("utilization"),
+            _line(course, "utilization"),
+            judged=True,
         ),
         Card(
             LABELS[1],
             "Units counted",
             formats.number(kpis.units),
-            "",
             formats.signed_percent(kpis.units_change),
-            True,
-            of("units"),
-            "units",
+            _line(course, "units"),
+            judged=True,
+            tone="units",
         ),
         Card(
             LABELS[2],
             "Units per hour of working time",
             formats.number(kpis.production_rate, 1),
-            "/ h",
             formats.signed_percent(kpis.production_rate_change),
-            True,
-            of("production_rate"),
-            "units",
+            _line(course, "production_rate"),
+            unit="/ h",
+            judged=True,
+            tone="units",
         ),
+    ]
+
+
+def _other_cards(kpis: Kpis, course: Sequence[TrendStep]) -> list[Card]:
+    """Of these, neither more nor less is better."""
+    return [
         Card(
             LABELS[3],
             "Workers with working or idle time",
             formats.number(kpis.active_workers),
-            "",
             formats.signed_number(kpis.active_workers_change),
-            False,
-            of("active_workers"),
+            _line(course, "active_workers"),
         ),
         Card(
             LABELS[4],
             "Time in which somebody worked at a workstation, all workstations together",
             formats.duration(kpis.operating_s),
-            "",
             formats.signed_percent(kpis.operating_change),
-            False,
-            of("operating_s"),
+            _line(course, "operating_s"),
         ),
         Card(
             LABELS[5],
             "Time in which somebody worked or idled at a workstation, "
             "all workstations together",
             formats.duration(kpis.occupied_s),
-            "",
             formats.signed_percent(kpis.occupied_change),
-            False,
-            of("occupied_s"),
+            _line(course, "occupied_s"),
         ),
     ]
+
+
+def _line(course: Sequence[TrendStep], field: str) -> list[float]:
+    values = [getattr(step, field) for step in course]
+    return [value for value in values if value is not None]
 
 
 def _card(card: Card, against: str, explained: str) -> html.Div:
@@ -142,7 +146,7 @@ def _card(card: Card, against: str, explained: str) -> html.Div:
             html.Div(
                 [html.B(card.change, **marks(mood=_mood(card))), f" {against}"]
                 if known
-                else "Nothing to compare with yet",
+                else "No earlier data",
                 className="fp-delta",
                 title=explained if known else "",
             ),

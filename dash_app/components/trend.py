@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from dash import html
+
 from dash_app import formats
 from dash_app.components.heatmap import shown_height
 from dash_app.records import Band, Overview, TrendStep
@@ -11,6 +13,20 @@ SHIFT_FILL = "rgba(120, 132, 150, 0.07)"
 BREAK_FILL = "rgba(120, 132, 150, 0.16)"
 PARTIAL_OPACITY = 0.45
 NAMED_BANDS_UP_TO = 8
+LAYOUT: dict[str, Any] = {
+    "hovermode": "x unified",
+    "hoversubplots": "axis",
+    "bargap": 0.24,
+    "margin": {"l": 44, "r": 4, "t": 22, "b": 26},
+    "yaxis": {
+        "domain": [0.44, 1],
+        "range": [0, 1.04],
+        "tickvals": [0, 0.25, 0.5, 0.75, 1],
+        "tickformat": ".0%",
+        "ticklabelstandoff": 6,
+    },
+    "uirevision": "same",
+}
 POINTS_UP_TO = 48
 
 
@@ -18,56 +34,50 @@ def trend_figure(
     page: Overview, axis: Timeline, course: list[TrendStep | None]
 ) -> dict[str, Any]:
     """A bare plotly figure: colours come from the template, in the browser."""
-    labels = list(axis.labels)
-    return {
-        "data": [
-            *_utilization(page, axis, course),
-            {
-                "type": "bar",
-                "name": "Units",
-                "x": labels,
-                "y": [step.units if step else None for step in course],
-                "yaxis": "y2",
-                "marker": {"opacity": _opacities(page, axis)},
-                "customdata": [_beside(step) for step in course],
-                "hovertemplate": "%{y:,} %{customdata}",
-            },
-        ],
-        "layout": {
-            "height": shown_height(page),
-            "hovermode": "x unified",
-            "hoversubplots": "axis",
-            "bargap": 0.24,
-            "margin": {"l": 44, "r": 4, "t": 22, "b": 26},
-            "xaxis": {
-                "type": "category",
-                "anchor": "y2",
-                "range": [-0.5, len(labels) - 0.5],
-                "tickmode": "array",
-                "tickvals": list(axis.tick_labels),
-                "ticktext": list(axis.tick_labels.values()),
-                "tickangle": 0,
-                "showspikes": False,
-            },
-            "yaxis": {
-                "domain": [0.44, 1],
-                "range": [0, 1.04],
-                "tickvals": [0, 0.25, 0.5, 0.75, 1],
-                "tickformat": ".0%",
-                "ticklabelstandoff": 6,
-            },
-            "yaxis2": {
-                "domain": [0, 0.34],
-                "rangemode": "tozero",
-                "nticks": 4,
-                "tickformat": ",",
-                "ticklabelstandoff": 6,
-            },
-            "shapes": [_shape(axis, band) for band in page.bands],
-            "annotations": [*_names(axis, page.bands)],
-            "uirevision": "same",
-        },
+    units = {
+        "type": "bar",
+        "name": "Units",
+        "x": list(axis.labels),
+        "y": [step.units if step else None for step in course],
+        "yaxis": "y2",
+        "marker": {"opacity": _opacities(page, axis)},
+        "customdata": [_beside(step) for step in course],
+        "hovertemplate": "%{y:,} %{customdata}",
     }
+    layout = {
+        **LAYOUT,
+        "height": shown_height(page),
+        "xaxis": {
+            "type": "category",
+            "anchor": "y2",
+            "range": [-0.5, len(axis.labels) - 0.5],
+            "tickmode": "array",
+            "tickvals": list(axis.tick_labels),
+            "ticktext": list(axis.tick_labels.values()),
+            "tickangle": 0,
+            "showspikes": False,
+        },
+        "yaxis2": {
+            **_units_ticks(course),
+            "domain": [0, 0.34],
+            "tickformat": ",",
+            "ticklabelstandoff": 6,
+        },
+        "shapes": [_shape(axis, band) for band in page.bands],
+        "annotations": _names(axis, page.bands),
+    }
+    return {"data": [*_utilization(page, axis, course), units], "layout": layout}
+
+
+def trend_legend() -> html.Div:
+    """Which of the two is which."""
+    return html.Div(
+        [
+            html.Span("Utilization", style={"--tone": "var(--fp-working)"}),
+            html.Span("Units", style={"--tone": "var(--fp-bars)"}),
+        ],
+        className="fp-legend",
+    )
 
 
 def _utilization(
@@ -109,6 +119,14 @@ def _sizes(line: list[float | None]) -> list[int]:
         else 0
         for i in range(len(line))
     ]
+
+
+def _units_ticks(course: list[TrendStep | None]) -> dict[str, Any]:
+    """Whole units only, however few there are."""
+    most = max((step.units for step in course if step), default=0)
+    if most < 4:
+        return {"range": [0, max(1, most) * 1.08], "tickvals": [*range(most + 1)]}
+    return {"rangemode": "tozero", "nticks": 4}
 
 
 def _beside(step: TrendStep | None) -> str:

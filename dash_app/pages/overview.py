@@ -23,7 +23,7 @@ from dash_app.components.leaderboard import (
 )
 from dash_app.components.panel import panel
 from dash_app.components.selectors import controls, own_window, selectors
-from dash_app.components.trend import trend_figure
+from dash_app.components.trend import trend_figure, trend_legend
 from dash_app.data import Data, DatabaseGone
 from dash_app.records import Overview, Site, TrendStep
 from dash_app.selection import Selection, parse
@@ -33,6 +33,7 @@ from sql.errors import FloorpulseError, UnknownSite
 
 log = logging.getLogger(__name__)
 
+PATH = "/"
 LOOK_AGAIN_MS = 30_000
 RETRY_MS = 5_000
 
@@ -91,7 +92,10 @@ def layout() -> dmc.MantineProvider:
 def register(app: Dash, data: Data) -> None:
     """Attach the page's callbacks."""
 
-    async def load(search: str, *_again: Any) -> tuple[Any, ...]:
+    async def load(search: str, path: str, *_again: Any) -> tuple[Any, ...]:
+        if path not in (None, PATH):
+            nothing = empty("Not found", f"There is no page {path}.", _home())
+            return _nothing(nothing, "Not found", [], Selection())
         return await fill(data, parse(search))
 
     async def look(search: str, *_again: Any) -> tuple[Any, Any]:
@@ -99,7 +103,8 @@ def register(app: Dash, data: Data) -> None:
 
     again = [Input("live", "data"), Input("retry", "n_intervals")]
     again.append(Input("look-again", "n_intervals"))
-    app.callback(*FILLED, Input("url", "search"), *again)(load)
+    address = [Input("url", "search"), Input("url", "pathname")]
+    app.callback(*FILLED, *address, *again)(load)
     app.callback(
         Output("footer", "children"),
         Output("staleness", "children"),
@@ -157,10 +162,8 @@ async def fill(data: Data, selection: Selection) -> tuple[Any, ...]:
             "What you see is what was last read. Trying again every 5 seconds.",
         )
     except UnknownSite as error:
-        link = html.A("Show all sites", href="?")
-        return _nothing(
-            empty("Not found", error.message, link), "Not found", sites, selection
-        )
+        nothing = empty("Not found", error.message, _home())
+        return _nothing(nothing, "Not found", sites, selection)
     except FloorpulseError as error:
         log.warning("page not loaded", extra={"action": "load_page"}, exc_info=True)
         return _failed("No numbers.", f"{error.message} Trying again every 5 seconds.")
@@ -203,7 +206,7 @@ def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[An
         heatmap_figure(page),
         note,
         row_data(page.leaderboard),
-        columns(several_sites=page.site is None),
+        columns(page.leaderboard, several_sites=page.site is None),
         grid_height(len(page.leaderboard)),
         f"{len(page.leaderboard)} seen",
         "fp-content",
@@ -236,6 +239,10 @@ def _nothing(
     return (title, "", shape, *[KEEP] * 8, "fp-hidden", instead, None, True)
 
 
+def _home() -> html.A:
+    return html.A("Show all sites", href=PATH)
+
+
 def _failed(title: str, text: str) -> tuple[Any, ...]:
     """What is on screen stays, under a banner, and the retry clock runs."""
     return (*[KEEP] * 13, banner(title, text), False)
@@ -259,7 +266,7 @@ def _content() -> html.Div:
             html.Div(skeleton_cards(), id="kpis", className="fp-kpis"),
             html.Div(
                 [
-                    panel("Utilization and units", None, _graph("trend")),
+                    panel("Utilization and units", trend_legend(), _graph("trend")),
                     panel(
                         [
                             "Workstations ",
@@ -289,5 +296,4 @@ def _graph(name: str) -> dcc.Graph:
     return dcc.Graph(
         id=name,
         config={"displayModeBar": False, "responsive": True},
-        style={"minHeight": 340},
     )

@@ -117,11 +117,31 @@ as $$
                         over (partition by m.aggregate order by m.starts_at) as stretch
         from marked m
     )
-    select format('call public.refresh_continuous_aggregate(''floor.%I'', %L, %L)',
-                  n.aggregate, min(n.starts_at), max(n.starts_at) + max(n.step))
-    from numbered n
-    group by n.place, n.aggregate, n.stretch
-    order by n.place, n.stretch
+    -- A call that ends past the watermark moves it: whatever lies between the two must be
+    -- in that call, or it would be neither materialized nor aggregated in real time.
+    select format('call public.refresh_continuous_aggregate(''floor.%I'', %L, %L)', c.aggregate,
+        case when c.ends_at <= c.watermark then c.starts_at
+             when c.watermark > '1900-01-01' then least(c.starts_at, c.watermark) end,
+        c.ends_at)
+    from (
+        select n.place, n.stretch, n.aggregate, floor.watermark(n.aggregate) as watermark,
+            min(n.starts_at) as starts_at, max(n.starts_at) + max(n.step) as ends_at
+        from numbered n
+        group by n.place, n.stretch, n.aggregate
+    ) c
+    order by c.place, c.stretch
+$$;
+
+create or replace function floor.live_from(p_now timestamptz)
+returns timestamptz
+language sql stable
+set search_path = floor, pg_temp
+as $$
+-- From here on real-time aggregation shows every change at once.
+    select greatest(
+        floor.watermark('activity_hourly'), floor.watermark('presence_hourly'),
+        floor.watermark('activity_daily'), floor.watermark('presence_daily'),
+        floor.hour_of(p_now))
 $$;
 
 create or replace function floor.aggregation_steps(p_site_key integer, p_now timestamptz)
@@ -131,8 +151,12 @@ set search_path = floor, pg_temp
 as $$
 -- The top-level statements that bring the aggregates of a site up to date, in order
 -- (refresh_continuous_aggregate runs in no routine that has a SET and in no transaction).
+-- Touched hours that are still live stay for a later refresh.
 declare
-    last_key bigint := (select max(t.touched_key) from floor.touched t where t.site_key = p_site_key);
+    live_from timestamptz := floor.live_from(p_now);
+    last_key bigint := (
+        select max(t.touched_key) from floor.touched t
+        where t.site_key = p_site_key and t.hour < live_from);
 begin
     if last_key is null then
         return;
@@ -140,10 +164,11 @@ begin
     return query
     select c.statement
     from floor.refresh_calls(
-        array(select distinct t.hour from floor.touched t where t.site_key = p_site_key), p_now) c;
+        array(select distinct t.hour from floor.touched t
+              where t.site_key = p_site_key and t.hour < live_from), p_now) c;
     return query
-    select format('delete from floor.touched where site_key = %s and touched_key <= %s',
-                  p_site_key, last_key);
+    select format('delete from floor.touched where site_key = %s and touched_key <= %s and hour < %L',
+                  p_site_key, last_key, live_from);
 end
 $$;
 
@@ -153,16 +178,22 @@ language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 as $$
--- Forgets, within the cut's own transaction, the touched hours that real-time aggregation
--- shows anyway. Returns whether nothing is left to aggregate.
+-- Whether real-time aggregation shows all that was touched, within the cut's own
+-- transaction. The live hours stay marked, a row each: when they close, or when another
+-- site's refresh has moved the watermark over them meanwhile, the next refresh sees it.
 declare
-    live_from timestamptz := greatest(
-        floor.watermark('activity_hourly'), floor.watermark('presence_hourly'),
-        floor.watermark('activity_daily'), floor.watermark('presence_daily'),
-        floor.hour_of(p_now));
+    live_from timestamptz := floor.live_from(p_now);
 begin
-    delete from floor.touched t where t.site_key = p_site_key and t.hour >= live_from;
-    return not exists (select from floor.touched t where t.site_key = p_site_key);
+    with live as (
+        delete from floor.touched t
+        where t.site_key = p_site_key and t.hour >= live_from
+        returning t.hour
+    )
+    insert into floor.touched (site_key, hour, worker_key, workstation_key)
+    select distinct p_site_key, l.hour, 0, 0
+    from live l;
+    return not exists (
+        select from floor.touched t where t.site_key = p_site_key and t.hour < live_from);
 end
 $$;
 
@@ -178,4 +209,14 @@ as $$
             greatest(floor.watermark('activity_daily'), p_now - interval '7 days'),
             p_now, interval '1 hour')), p_now) c
     where exists (select from floor.installation)
+$$;
+
+create or replace function floor.waiting_hours(p_site_key integer)
+returns bigint
+language sql stable
+set search_path = floor, pg_temp
+as $$
+-- Touched hours that wait for their aggregates; live ones are shown anyway.
+    select count(distinct t.hour) from floor.touched t
+    where t.site_key = p_site_key and t.hour < floor.live_from(now())
 $$;

@@ -219,3 +219,13 @@ as $$
 -- Nothing is ever left for later here: roll_up replaces rows in the refresh itself.
     select null::text where p_now is null and false
 $$;
+
+create or replace function floor.waiting_hours(p_site_key integer)
+returns bigint
+language sql stable
+set search_path = floor, pg_temp
+as $$
+-- Touched hours that wait for their aggregates.
+    select count(distinct t.hour) from floor.touched t
+    where t.site_key = p_site_key
+$$;

@@ -122,19 +122,22 @@ from floor.events e
 where e.site_key = %(site_key)s and e.time between %(from_time)s and %(to_time)s;
 
 -- name: match_staged --
--- As match_few, for all keys in staging.
+-- As match_few, for all keys in staging: in the order of the index, as they came.
 select string_agg(
     int4send(k.position) || float4send(e.confidence) || int4send(e.count)
         || float8send(coalesce(e.duration_s, 0)), '')
 from pg_temp.door_keys k
-join floor.events e
-    on e.site_key = %(site_key)s
-    and e.worker_key = k.worker_key
-    and e.time = k.time
-    -- Not as equality: hashing two columns of four took half the time.
-    and e.workstation_key between k.workstation_key and k.workstation_key
-    and e.event_type between k.event_type and k.event_type
-    and e.time between %(from_time)s and %(to_time)s;
+cross join lateral (
+    select e.confidence, e.count, e.duration_s
+    from floor.events e
+    where e.site_key = %(site_key)s
+        and e.worker_key = k.worker_key
+        and e.time = k.time
+        and e.workstation_key = k.workstation_key
+        and e.event_type = k.event_type
+        and e.time between %(from_time)s and %(to_time)s
+    offset 0
+) e;
 
 -- name: park --
 -- Staged rejects into the books; bytes that came before from the same source are counted.

@@ -176,8 +176,9 @@ as $$
     ) c
 $$;
 
-create or replace function floor.worker_sums(
-    p_sites integer[], p_from timestamptz, p_to timestamptz, p_shifts integer[])
+create or replace function floor.activity_sums(
+    p_sites integer[], p_from timestamptz, p_to timestamptz, p_shifts integer[],
+    p_by_workstation boolean default false)
 returns table (
     site_key integer, worker_key integer, workstation_key integer,
     working_us bigint, idle_us bigint, absent_us bigint, break_us bigint,
@@ -188,6 +189,7 @@ set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 as $$
 -- Sums of a window on UTC hours: whole UTC days from the daily aggregate, the ends hourly.
+-- Per worker, or per workstation; both at once would be ten times the groups, and the time.
 declare
     first_day timestamptz := date_trunc('day', p_from + interval '23 hours');
     last_day timestamptz := date_trunc('day', p_to);
@@ -198,7 +200,9 @@ begin
     end if;
     return query
     select
-        a.site_key, a.worker_key, a.workstation_key,
+        a.site_key,
+        case when not p_by_workstation then a.worker_key end,
+        case when p_by_workstation then a.workstation_key end,
         sum(a.working_us)::bigint, sum(a.idle_us)::bigint, sum(a.absent_us)::bigint,
         sum(a.break_us)::bigint, sum(a.units)::bigint, sum(a.units_working)::bigint,
         sum(a.events)::bigint
@@ -219,12 +223,13 @@ begin
         where h.hour >= last_day and h.hour < p_to
     ) a
     where a.site_key = any (p_sites) and (p_shifts is null or a.shift_key = any (p_shifts))
-    group by a.site_key, a.worker_key, a.workstation_key;
+    group by 1, 2, 3;
 end
 $$;
 
-create or replace function floor.worker_sums_by_date(
-    p_sites integer[], p_from date, p_to date, p_shifts integer[])
+create or replace function floor.activity_sums_by_date(
+    p_sites integer[], p_from date, p_to date, p_shifts integer[],
+    p_by_workstation boolean default false)
 returns table (
     site_key integer, worker_key integer, workstation_key integer,
     working_us bigint, idle_us bigint, absent_us bigint, break_us bigint,
@@ -239,7 +244,9 @@ as $$
 begin
     return query
     select
-        d.site_key, d.worker_key, d.workstation_key,
+        d.site_key,
+        case when not p_by_workstation then d.worker_key end,
+        case when p_by_workstation then d.workstation_key end,
         sum(d.working_us)::bigint, sum(d.idle_us)::bigint, sum(d.absent_us)::bigint,
         sum(d.break_us)::bigint, sum(d.units)::bigint, sum(d.units_working)::bigint,
         sum(d.events)::bigint
@@ -249,7 +256,7 @@ begin
       and d.day < p_to::timestamptz + interval '4 days'
       and d.production_date between p_from and p_to
       and (p_shifts is null or d.shift_key = any (p_shifts))
-    group by d.site_key, d.worker_key, d.workstation_key;
+    group by 1, 2, 3;
 end
 $$;
 

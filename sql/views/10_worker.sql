@@ -72,10 +72,10 @@ as $$
 -- Every registered worker of a site, over a window or over production dates (the other
 -- pair of bounds is null). p_wall_us: the wall clock that the states share out.
     with sums as (
-        select t.* from floor.worker_sums(array[p_site_key], p_from, p_to, p_shifts) t
+        select t.* from floor.activity_sums(array[p_site_key], p_from, p_to, p_shifts) t
         where p_from is not null
         union all
-        select d.* from floor.worker_sums_by_date(array[p_site_key], p_from_date, p_to_date, p_shifts) d
+        select d.* from floor.activity_sums_by_date(array[p_site_key], p_from_date, p_to_date, p_shifts) d
         where p_from_date is not null
     ),
     totals as (

@@ -104,11 +104,12 @@ as $$
     ),
     sums as (
         select t.workstation_key, t.units
-        from floor.worker_sums(array[p_site_key], p_from, p_to, p_shifts) t
+        from floor.activity_sums(array[p_site_key], p_from, p_to, p_shifts, true) t
         where p_from is not null
         union all
         select d.workstation_key, d.units
-        from floor.worker_sums_by_date(array[p_site_key], p_from_date, p_to_date, p_shifts) d
+        from floor.activity_sums_by_date(
+            array[p_site_key], p_from_date, p_to_date, p_shifts, true) d
         where p_from_date is not null
     ),
     produced as (

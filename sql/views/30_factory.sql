@@ -58,10 +58,10 @@ set search_path = floor, pg_temp
 as $$
 -- One row, over a window or over production dates (the other pair of bounds is null).
     with sums as (
-        select t.* from floor.worker_sums(p_sites, p_from, p_to, p_shifts) t
+        select t.* from floor.activity_sums(p_sites, p_from, p_to, p_shifts) t
         where p_from is not null
         union all
-        select d.* from floor.worker_sums_by_date(p_sites, p_from_date, p_to_date, p_shifts) d
+        select d.* from floor.activity_sums_by_date(p_sites, p_from_date, p_to_date, p_shifts) d
         where p_from_date is not null
     ),
     per_worker as (

@@ -184,3 +184,9 @@ begin
     order by w.at_hour, w.on_date;
 end
 $$;
+
+comment on function analytics.dashboard_kpis(text, text, text, timestamptz, timestamptz) is
+    'Metrics of a range of the dashboard and their change against the period before';
+comment on function analytics.dashboard_trend(
+    text, date, date, timestamptz, timestamptz, text, text) is
+    'Metrics of a period step by step: step is hour or day';

@@ -75,7 +75,8 @@ set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 as $$
 -- Workers that were seen in the period. unobserved_s is that of the shifts they were seen
--- in, so that nobody is judged by silence, nor by the shift they are not in.
+-- in, so that nobody is judged by silence, nor by the shift they are not in. A pseudonym
+-- stands for both id and name.
 declare
     asked integer;
     asked_id text;
@@ -94,7 +95,8 @@ begin
             where window_from is not null
         )
         select
-            asked_id, m.worker_id, coalesce(w.pseudonym, m.name, m.worker_id),
+            asked_id, coalesce(w.pseudonym, m.worker_id),
+            coalesce(w.pseudonym, m.name, m.worker_id),
             m.utilization, m.units, m.units_per_hour,
             m.working_s, m.idle_s, m.absent_s, m.break_s, floor.seconds(u.unobserved_us)
         from metrics m
@@ -125,19 +127,20 @@ as $$
 -- time, and its share of the time scheduled. Hours that nobody scheduled or used are left out.
 declare
     asked integer;
+    zone text;
     first timestamptz := coalesce(window_from, from_date::timestamptz - interval '1 day');
     last timestamptz := coalesce(window_to, to_date::timestamptz + interval '4 days');
     shift_keys integer[] := floor.shifts_asked(floor.sites_asked(site), shift);
 begin
     foreach asked in array floor.sites_asked(site) loop
+        zone := floor.current_zone(asked);
         return query
         with columns as (
             select c.at_hour, c.at_time, sum(c.scheduled_us) as scheduled_us
             from (
                 select
                     case when not by_time_of_day then s.hour end as at_hour,
-                    case when by_time_of_day
-                         then (s.hour at time zone floor.current_zone(asked))::time end as at_time,
+                    case when by_time_of_day then (s.hour at time zone zone)::time end as at_time,
                     s.scheduled_us
                 from floor.scheduled_parts(
                     asked, from_date, to_date, window_from, window_to, shift_keys) s
@@ -147,8 +150,7 @@ begin
         presence as (
             select h.workstation_key,
                 case when not by_time_of_day then h.hour end as at_hour,
-                case when by_time_of_day
-                     then (h.hour at time zone floor.current_zone(asked))::time end as at_time,
+                case when by_time_of_day then (h.hour at time zone zone)::time end as at_time,
                 sum(h.occupied_us) as occupied_us,
                 sum(h.occupied_us) filter (where h.shift_key <> 0) as in_shift_us
             from floor.presence_hourly h
@@ -180,3 +182,10 @@ begin
     end loop;
 end
 $$;
+
+comment on function analytics.dashboard_leaderboard(
+    text, date, date, timestamptz, timestamptz, text) is
+    'Workers that were seen in a period, with all their time';
+comment on function analytics.dashboard_heatmap(
+    text, date, date, timestamptz, timestamptz, text, boolean) is
+    'Workstations of a period by UTC hour, or by local time of day';

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -398,6 +399,27 @@ def test_a_chunk_that_was_dropped_is_made_again(
             "select drop_chunks('floor.events', older_than => timestamptz '2026-11-03')"
         )
     assert counts(admit(door, {})) == (1, 0, 0, {})
+
+
+def test_rows_that_another_writer_commits_in_between(
+    dsn: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a database whose transactions would not see them by default."""
+    conn.execute(
+        f"alter database {conn.info.dbname} "
+        "set default_transaction_isolation = 'repeatable read'"
+    )
+    rows = [{"time": (START + timedelta(seconds=i)).isoformat()} for i in range(300)]
+
+    def probe(*arguments: Any) -> pl.DataFrame:
+        found = true_probe(*arguments)
+        admit(other, rows[150], rows[299] | {"confidence": "0.1"})
+        return found
+
+    with Door(dsn) as door, Door(dsn) as other:
+        true_probe = door._store._probe
+        monkeypatch.setattr(door._store, "_probe", probe)
+        assert counts(admit(door, *rows)) == (298, 2, 1, {})
 
 
 def _writer(dsn: str, seed: int) -> tuple[int, int, int]:

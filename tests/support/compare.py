@@ -12,9 +12,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from tests.reference import Row, Sums, Truth, Where, per_hour, ratio
+from tests.reference import Row, Sums, Truth, Where, per_hour, ratio, real
 from tests.support.wallclock import HOUR, SECOND, moment
 
+KINDS = ["working", "idle", "absent", "product_count"]
 Rows = dict[Any, dict[str, Any]]
 
 
@@ -74,6 +75,29 @@ def hourly_measures(sums: Sums) -> Row:
         "utilization": ratio(sums.working, sums.working + sums.idle),
         "units_per_hour": per_hour(sums.units_working, sums.working),
     }
+
+
+def events(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
+    """What is stored is what arrived first."""
+    query = """
+        select e.time, w.worker_id, b.workstation_id, e.event_type,
+            e.confidence::float8, e.count, e.duration_s
+        from floor.events e
+        join floor.sites s using (site_key)
+        join floor.workers w using (worker_key)
+        join floor.workstations b using (workstation_key)
+        where s.site_id = %s
+        """
+    expected = {
+        (moment(e.time), e.worker, e.workstation, KINDS.index(e.kind)): {
+            "confidence": real(e.confidence),
+            "count": e.count,
+            "duration_s": None if e.duration_us is None else e.duration_us / SECOND,
+        }
+        for e in truth.events
+    }
+    key = ("time", "worker_id", "workstation_id", "event_type")
+    return differences("events", keyed(rows(conn, query, site), *key), expected)
 
 
 def worker_hourly(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
@@ -152,21 +176,39 @@ def by_date_and_shift(conn: psycopg.Connection, site: str, truth: Truth) -> list
     return said
 
 
-def workstation_hourly(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
-    """Every bench in every hour from that of the first event to now."""
+def workstations(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
+    """workstation_hourly and _daily: every bench, from the first event to now."""
     first = min(e.time for e in truth.events)
-    if first > truth.now:
+    if first >= truth.now:
         return []
-    query = "select * from analytics.workstation_hourly where site_id = %s"
-    found = keyed(rows(conn, query, site), "workstation_id", "hour")
-    columns = set(next(iter(found.values()), {}))
-    expected = {}
-    for hour in range(first // HOUR * HOUR, truth.now, HOUR):
-        where = Where(hours=(hour, hour + HOUR))
-        for bench, row in truth.workstation_metrics(where).items():
-            shown = {name: row[name] for name in columns & row.keys()}
-            expected[bench, moment(hour)] = shown
-    return differences("workstation_hourly", found, expected)
+    hours = range(first // HOUR * HOUR, truth.now, HOUR)
+    by_hour = {moment(h): Where(hours=(h, h + HOUR)) for h in hours}
+    parts = truth.calendar.slices(hours.start, truth.now)
+    days = {part.place.production_date for part in parts if part.end > first}
+    by_day = {day: Where(dates=(day, day + timedelta(days=1))) for day in days}
+    return [
+        *_workstations(conn, site, truth, "hour", by_hour),
+        *_workstations(conn, site, truth, "production_date", by_day),
+    ]
+
+
+def _workstations(
+    conn: psycopg.Connection,
+    site: str,
+    truth: Truth,
+    key: str,
+    wheres: dict[Any, Where],
+) -> list[str]:
+    view = "workstation_hourly" if key == "hour" else "workstation_daily"
+    query = sql.SQL("select * from analytics.{} where site_id = %s")
+    found = rows(conn, query.format(sql.Identifier(view)), site)
+    columns = set(found[0]) if found else set()
+    expected = {
+        (bench, when): {name: row[name] for name in columns & row.keys()}
+        for when, where in wheres.items()
+        for bench, row in truth.workstation_metrics(where).items()
+    }
+    return differences(view, keyed(found, "workstation_id", key), expected)
 
 
 def timelines(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
@@ -201,9 +243,10 @@ def windows(truth: Truth) -> list[Where]:
 
 def all_differences(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
     """Everything that the product says of a site, against the reference."""
-    said = worker_hourly(conn, site, truth)
+    said = events(conn, site, truth)
+    said += worker_hourly(conn, site, truth)
     said += by_date_and_shift(conn, site, truth)
-    said += workstation_hourly(conn, site, truth)
+    said += workstations(conn, site, truth)
     said += timelines(conn, site, truth)
     for where in windows(truth):
         said += metrics(conn, site, truth, where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -53,7 +54,8 @@ class Plant:
 
     def __init__(self, dsn: str, site: str, folder: Path) -> None:
         self.dsn, self.site, self.folder = dsn, site, folder
-        self.files = 0
+        self.files = count()
+        self.counts = [0, 0, 0]
 
     def settle(self, settings: Settings, shifts: Sequence[Shift]) -> None:
         """Settings and shifts before the first event: they hold from the beginning."""
@@ -64,12 +66,13 @@ class Plant:
 
     def load(self, lines: Sequence[str], header: str = HEADER) -> tuple[int, int, int]:
         """Loads a file of these lines: rows stored, duplicates, conflicts."""
-        self.files += 1
-        path = self.folder / f"{self.site}-{self.files}.csv"
+        path = self.folder / f"{self.site}-{next(self.files)}.csv"
         path.write_text("\n".join([header, *lines]) + "\n")
         report = load_file(self.dsn, str(path))
         path.unlink()
-        return report.stored, report.duplicates, report.conflicts
+        counts = report.stored, report.duplicates, report.conflicts
+        self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
+        return counts
 
     def refresh(self, now: int) -> None:
         refresh_site(self.dsn, self.site, moment(now))

@@ -45,17 +45,17 @@ ANCHORS = {
 }
 ROTAS = [
     [],
-    [Shift("day", (0, 1, 2, 3, 4), 6 * 60, 480, ((12 * 60, 30),))],
+    [Shift("day", EVERY_DAY, 6 * 60, 480, ((7 * 60, 45), (12 * 60, 60)))],
     [
-        Shift("early", EVERY_DAY, 6 * 60, 480, ((6 * 60, 15), (10 * 60, 30))),
-        Shift("late", EVERY_DAY, 14 * 60, 480, ((18 * 60, 45),)),
-        Shift("night", EVERY_DAY, 22 * 60, 480, ((0, 30), (2 * 60 + 15, 30))),
+        Shift("early", EVERY_DAY, 6 * 60, 480, ((6 * 60, 15), (9 * 60 + 30, 45))),
+        Shift("late", EVERY_DAY, 14 * 60, 480, ((18 * 60, 45), (21 * 60, 60))),
+        Shift("night", EVERY_DAY, 22 * 60, 480, ((0, 60), (2 * 60 + 15, 30))),
     ],
     [Shift("night", EVERY_DAY, 22 * 60, 270, ((23 * 60 + 45, 30), (60, 60)))],
     [
         Shift("short", EVERY_DAY, 2 * 60, 45, ((2 * 60 + 15, 10),)),
-        Shift("crew", (5,), 3 * 60, 1380, ((90, 20),)),
-        Shift("crew", (6, 0), 2 * 60 + 45, 600),
+        Shift("crew", (5,), 3 * 60, 1380, ((90, 20), (8 * 60, 240))),
+        Shift("crew", (6, 0), 2 * 60 + 45, 600, ((4 * 60, 120),)),
     ],
     [Shift("round", EVERY_DAY, 2 * 60 + 30, 1440, ((60, 30), (2 * 60 + 30, 10)))],
 ]
@@ -159,22 +159,52 @@ def instants(draw: st.DrawFn, anchor: int, hours: list[int]) -> int:
 
 
 @st.composite
-def events(draw: st.DrawFn, anchor: int, hours: list[int]) -> Event:
-    kind = draw(
-        st.sampled_from(["working", "working", "idle", "absent", "product_count"])
-    )
+def first_events(draw: st.DrawFn, anchor: int, hours: list[int]) -> Event:
+    """Any event, at some instant."""
+    kind = draw(st.sampled_from(["working"] * 3 + ["idle", "absent", "product_count"]))
     made = kind == "product_count"
-    durations = [None] * 6 + [0.000001, 0.5, 2.3, 60, 600, 3599.999999, 7200, 86400]
+    durations = [None] * 7 + [0.000001, 0.5, 2.3, 60, 600, 3599.999999, 7200, 86400]
     duration = None if made else draw(st.sampled_from(durations))
     return Event(
         draw(instants(anchor, hours)),
         draw(st.sampled_from(["W1", "W1", "W2", "w3"])),
         draw(st.sampled_from(["S1", "S1", "S2", "S10", "s1"])),
         kind,
-        draw(st.sampled_from([0.9] * 5 + [0.69999999, 0.7, 0.6999999, 0.8, 0.5, 1, 0])),
+        draw(st.sampled_from([0.9] * 9 + [0.69999999, 0.7, 0.6999999, 0.8, 0.5, 1])),
         draw(st.sampled_from([1, 2, 7, 1_000_000])) if made else 0,
         round(duration * SECOND) if duration else None,
     )
+
+
+@st.composite
+def next_events(
+    draw: st.DrawFn, anchor: int, hours: list[int], before: Event, cap_s: int
+) -> Event:
+    """Another event, placed by an earlier one: with it, as its hold ends, after."""
+    event = draw(first_events(anchor, hours))
+    hold = before.duration_us or cap_s * SECOND
+    after = [0, 0, hold, hold, hold - 1, hold + 1, 5 * MINUTE, HOUR, 6 * HOUR]
+    return replace(
+        event,
+        time=before.time + draw(st.sampled_from(after)),
+        worker=draw(st.sampled_from([before.worker, before.worker, event.worker])),
+        workstation=draw(st.sampled_from([before.workstation, event.workstation])),
+    )
+
+
+@st.composite
+def happenings(
+    draw: st.DrawFn, anchor: int, hours: list[int], cap_s: int
+) -> list[Event]:
+    """Events that have to do with one another."""
+    found = [draw(first_events(anchor, hours))]
+    for _ in range(draw(st.integers(1, 22))):
+        if draw(st.booleans()):
+            before = draw(st.sampled_from(found))
+            found.append(draw(next_events(anchor, hours, before, cap_s)))
+        else:
+            found.append(draw(first_events(anchor, hours)))
+    return found
 
 
 @st.composite
@@ -192,9 +222,9 @@ def conflicting(draw: st.DrawFn, event: Event) -> Event:
 def settings(draw: st.DrawFn, /, **fixed: object) -> dict[str, object]:
     """Some of a site's settings."""
     choices: dict[str, list[object]] = {
-        "min_confidence": [0.7, 0.5, 0.9, 0.0, 1.0],
-        "max_state_s": [1, 60, 600, 3600, 86400],
-        "gap_state": ["none", "idle"],
+        "min_confidence": [0.7, 0.7, 0.5, 0.9, 0.0, 1.0],
+        "max_state_s": [600, 1, 60, 3600, 86400],
+        "gap_state": ["idle", "idle", "none"],
         "count_breaks": [True, False],
     }
     said = draw(st.sets(st.sampled_from(sorted(choices))))
@@ -230,22 +260,30 @@ def changes(
 
 
 @st.composite
+def nows(draw: st.DrawFn, happened: list[Event]) -> int:
+    """After everything, mostly; else around any event."""
+    times = sorted(event.time for event in happened)
+    after = [0, 1, 5 * MINUTE, 10 * MINUTE + 1, HOUR, 30 * HOUR]
+    last = times[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(times))
+    return last + draw(st.sampled_from(after))
+
+
+@st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Any history of a few workers over a day or two, arriving in any way."""
     zone = draw(st.sampled_from(sorted(ANCHORS)))
     anchor = draw(st.sampled_from(ANCHORS[zone]))
-    hours = draw(st.lists(st.integers(-16, 16), min_size=1, max_size=4))
+    hours = draw(st.lists(st.integers(-16, 16), min_size=2, max_size=5))
     first = Settings(draw(settings(timezone=zone)))
     shifts = tuple(draw(st.sampled_from(ROTAS)))
-    happened = draw(st.lists(events(anchor, hours), min_size=1, max_size=24))
+    cap_s = int(str(first.values.get("max_state_s", 600)))
+    happened = draw(happenings(anchor, hours, cap_s))
     again = draw(st.lists(st.sampled_from(happened), max_size=6))
     sent = draw(
         st.permutations(happened + [draw(conflicting(event)) for event in again])
     )
     extra = draw(st.lists(changes(zone, anchor, hours, shifts), max_size=2))
-    extra += [
-        Refresh(now) for now in draw(st.lists(instants(anchor, hours), max_size=3))
-    ]
+    extra += [Refresh(now) for now in draw(st.lists(nows(happened), max_size=3))]
     naive = draw(st.booleans()) and not any(
         isinstance(s, Change) and "timezone" in s.settings.values for s in extra
     )
@@ -259,5 +297,4 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     for step in extra:
         # after the first batch: what a change of an empty site means is another test
         steps.insert(draw(st.integers(1, len(steps))), step)
-    last = draw(instants(anchor, [*hours, 20]))
-    return Scenario(first, shifts, tuple(steps), last, tuple(sent))
+    return Scenario(first, shifts, tuple(steps), draw(nows(happened)), tuple(sent))

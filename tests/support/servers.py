@@ -21,6 +21,8 @@ from psycopg import conninfo, sql
 from sql.embedded import EmbeddedServer
 from sql.migrate import migrate
 
+# What the run was told, for its workers, from whom the product's own settings are kept.
+TIMESCALEDB_OF_RUN = "FLOORPULSE_TEST_TIMESCALEDB"
 EMPTY = "floorpulse"
 TEMPLATE = "floorpulse_template"
 SETTINGS = {"max_connections": "60", "shared_buffers": "64MB", "max_wal_size": "2GB"}
@@ -54,7 +56,8 @@ class Engine:
 def timescaledb_folder() -> Path:
     """Where a TimescaleDB build would lie."""
     return Path(
-        os.environ.get("FLOORPULSE_TIMESCALEDB")
+        os.environ.get(TIMESCALEDB_OF_RUN)
+        or os.environ.get("FLOORPULSE_TIMESCALEDB")
         or Path.home() / ".local/share/floorpulse/timescaledb"
     )
 

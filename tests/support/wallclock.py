@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from itertools import pairwise
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
+
+# The pinned tzdata package, as metrics.md says, and not the machine's own files.
+reset_tzpath(())
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
+DAY = 24 * HOUR
 ALWAYS = -(2**62)
 NEVER = 2**62
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -90,6 +90,15 @@ def assert_minutes_agree(made: Plan, calendar: reference.Calendar) -> None:
             assert said == (place.production_date, shift, place.in_break), at
 
 
+def assert_ends_agree(made: Plan, calendar: reference.Calendar) -> None:
+    """Every instance ends where the reference ends it (a gap counts as far as that)."""
+    slices = made.slices
+    for i in np.flatnonzero(slices.shift_key > 0):
+        end = calendar.instance_end(int(slices.starts_at[i]))
+        assert slices.shift_ends_at[i] == end, int(slices.starts_at[i])
+    assert (slices.shift_ends_at[slices.shift_key <= 0] == NEVER).all()
+
+
 @st.composite
 def shift_weeks(draw: st.DrawFn) -> list[ShiftVersion]:
     """Shifts that start on every day and do not overlap, with breaks inside."""
@@ -130,6 +139,7 @@ def test_every_minute_around_a_clock_change(
     made = plan(Rules(spans, versions), start, end)
     assert_tiled(made, start, end)
     assert_minutes_agree(made, told(spans, versions))
+    assert_ends_agree(made, told(spans, versions))
 
 
 @settings(max_examples=12, deadline=None)
@@ -160,6 +170,7 @@ def test_every_minute_around_changes_of_shifts_and_settings(
     made = plan(Rules(spans, versions), start, end)
     assert_tiled(made, start, end)
     assert_minutes_agree(made, told(spans, versions))
+    assert_ends_agree(made, told(spans, versions))
 
 
 def clipped(

@@ -170,6 +170,24 @@ def test_unknown_columns_are_ignored_with_a_notice() -> None:
     }
 
 
+def test_time_goes_before_its_alias() -> None:
+    header = HEADER.replace("site_id", "timestamp")
+    opening = open_reader(header.encode(), "f.csv", {}, "plant")
+    assert opening.notices == ["columns ignored: timestamp"]
+
+
+def test_blank_lines_before_the_header_are_none_of_it() -> None:
+    batch = read("\r\n\n" + HEADER + "x,y\n" + ROW.format("W1"))
+    assert column(batch, "worker_id") == ["W1"]
+    assert [line for _, line, *_ in broken(batch)] == [4]
+
+
+def test_unknown_names_of_objects_are_ignored_with_a_notice() -> None:
+    data = objects({"b": 1}, {"a": 1, "\ud800": 2}).encode()
+    opening = open_reader(data, "f.ndjson", {}, None)
+    assert opening.notices == ["columns ignored: b, a, \\ud800"]
+
+
 def test_the_site_option_is_for_rows_that_name_none() -> None:
     content = HEADER + ROW.format("W1") + ROW.format("W2").replace("plant", "")
     assert column(read(content, site="other"), "site_id") == ["plant", "other"]
@@ -192,7 +210,8 @@ def test_the_site_option_is_for_rows_that_name_none() -> None:
         (HEADER.replace(",site_id", "").encode(), "name the site with --site"),
         (HEADER.replace("worker_id", "worker").encode(), "--map worker=worker_id"),
         (HEADER.replace("site_id", "time").encode(), "two columns for time"),
-        (HEADER.replace("site_id", "timestamp").encode(), "two columns for time"),
+        ((HEADER + ROW.format("W1")).replace("\n", "\r").encode(), "LF or CRLF"),
+        (b"time,\x00,site_id\n", "line 1 holds NUL bytes"),
     ],
 )
 def test_what_is_no_event_file_is_refused_and_says_why(
