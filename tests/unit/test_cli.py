@@ -34,6 +34,8 @@ COMMANDS = {
     "rejects",
     "export",
     "doctor",
+    "drift",
+    "alerts",
 }
 
 
