@@ -238,8 +238,8 @@ def detections(server: str, seeds: int) -> list[Line]:
 MAKE_HOURS = f"""
     insert into floor.model_hourly
     select %(site)s, h.hour, %(model)s, c.camera_key, h.hour,
-        h.hour + interval '59 minutes', 120, 80, 15, 5, 60 + (random() * 10)::int, 120 * 0.88, 120 * 0.78,
-        {", ".join(["0"] * 15)}, 10, 20, 40, 40, 10
+        h.hour + interval '59 minutes', 120, 80, 15, 5, 60 + (random() * 10)::int,
+        120 * 0.88, 120 * 0.78, {", ".join(["0"] * 15)}, 10, 20, 40, 40, 10
     from generate_series(%(begin)s::timestamptz, %(end)s, '1 hour') as h (hour)
     cross join floor.cameras c
     where c.site_key = %(site)s
