@@ -9,11 +9,14 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import class_row
 
 from sql.calendar_store import ensure_calendar
@@ -25,6 +28,9 @@ _Connection = psycopg.Connection[tuple[object, ...]]
 
 #: How many events one cutting transaction takes: bounds its memory and its length.
 EVENTS_PER_STEP = 500_000
+
+#: A backlog of this many events is cut by two sessions side by side.
+EVENTS_FOR_TWO = 1_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -122,8 +128,8 @@ def _refresh(
 ) -> tuple[int, int]:
     """Cut until nothing is left, then aggregate until nothing is left."""
     queries = load("refresh")
-    ranges = rows = 0
     _make_room(conn, site_key, now)
+    ranges, rows = _cut_backlog(conn, site_key, now, on_progress)
     while True:
         step = conn.execute(
             queries["step"], (site_key, now, EVENTS_PER_STEP)
@@ -139,6 +145,58 @@ def _refresh(
         _aggregate(conn, site_key, now)
         conn.execute(queries["move_now"], (site_key, now))
     return ranges, rows
+
+
+def _cut_backlog(
+    conn: _Connection,
+    site_key: int,
+    now: datetime,
+    on_progress: Callable[[int], None] | None,
+) -> tuple[int, int]:
+    """Cut a large backlog on two connections, each its share of the workers.
+
+    What is small, restated or left over is for the steps that follow.
+    """
+    queries = load("refresh")
+    asked = (site_key, now, EVENTS_FOR_TWO)
+    if conn.execute(queries["begin_backlog"], asked).fetchone() != (True,):
+        return 0, 0
+    total = _Total(on_progress)
+
+    def cut(share: int, session: _Connection) -> None:
+        arguments = (site_key, now, EVENTS_PER_STEP // 2, share, 2)
+        while True:
+            row = session.execute(queries["cut_share"], arguments).fetchone()
+            if row is None or row[0] == 0:
+                return
+            total.add(int(str(row[0])), int(str(row[1])))
+
+    other_dsn = make_conninfo(conn.info.dsn, password=conn.info.password)
+    with connect(other_dsn) as other, ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(cut, 1, other)
+        try:
+            cut(0, conn)
+        except BaseException:
+            other.cancel_safe()
+            raise
+        beside.result()
+    return total.ranges, total.rows
+
+
+class _Total:
+    """What two sessions have cut so far, told as it grows."""
+
+    def __init__(self, on_progress: Callable[[int], None] | None) -> None:
+        self.ranges = self.rows = 0
+        self._on_progress = on_progress
+        self._lock = Lock()
+
+    def add(self, ranges: int, rows: int) -> None:
+        with self._lock:
+            self.ranges += ranges
+            self.rows += rows
+            if self._on_progress:
+                self._on_progress(self.rows)
 
 
 def _aggregate(conn: _Connection, site_key: int, now: datetime) -> None:

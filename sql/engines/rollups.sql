@@ -80,7 +80,9 @@ begin
             select from floor.touched t where t.site_key = p_site_key limit 20001) q) > 20000 then
         return false;
     end if;
-    perform floor.roll_up(p_site_key, p_now);
+    loop
+        exit when floor.roll_up(p_site_key, p_now) = 0;
+    end loop;
     return true;
 end
 $$;
@@ -90,38 +92,75 @@ returns bigint
 language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
-set plan_cache_mode = force_custom_plan
-set work_mem = '256MB'
-set enable_nestloop = on
 as $$
--- Replaces the hourly and daily rows of what was touched, at most 100,000 touched rows at
--- a time, and returns how many it took. Taking and using are two statements.
+-- Replaces the rows of what was touched on one UTC day, the newest first and at most
+-- 100,000 marks at a time, and returns how many it took. Taking and using are two statements.
 declare
+    the_day timestamptz := (
+        select date_trunc('day', max(t.hour)) from floor.touched t where t.site_key = p_site_key);
     last_key bigint;
     taken bigint;
-    from_hour timestamptz;
-    to_hour timestamptz;
-    from_day timestamptz;
-    to_day timestamptz;
+    workers integer[];
+    worker_hours timestamptz[];
+    stations integer[];
+    station_hours timestamptz[];
 begin
-    select max(k.touched_key), count(*), min(k.hour), max(k.hour)
-    into last_key, taken, from_hour, to_hour
-    from (select t.touched_key, t.hour from floor.touched t
-          where t.site_key = p_site_key order by t.touched_key limit 100000) k;
+    select max(k.touched_key), count(*) into last_key, taken
+    from (
+        select t.touched_key from floor.touched t
+        where t.site_key = p_site_key and t.hour >= the_day and t.hour < the_day + interval '1 day'
+        order by t.touched_key
+        limit 100000
+    ) k;
     if taken = 0 then
         return 0;
     end if;
-    -- Many touched rows, whatever the planner's statistics say of these tables.
-    perform set_config('enable_nestloop', case when taken > 5000 then 'off' else 'on' end, true);
-    from_day := date_trunc('day', from_hour);
-    to_day := date_trunc('day', to_hour);
+    with gone as materialized (
+        select t.hour, t.worker_key, t.workstation_key
+        from floor.touched t
+        where t.site_key = p_site_key and t.touched_key <= last_key
+          and t.hour >= the_day and t.hour < the_day + interval '1 day'
+    )
+    select w.keys, w.hours, s.keys, s.hours
+    into workers, worker_hours, stations, station_hours
+    from (
+        select array_agg(d.worker_key) as keys, array_agg(d.hour) as hours
+        from (select distinct g.worker_key, g.hour from gone g) d
+    ) w
+    cross join (
+        select array_agg(d.workstation_key) as keys, array_agg(d.hour) as hours
+        from (select distinct g.workstation_key, g.hour from gone g) d
+    ) s;
+    perform floor.roll_up_workers(p_site_key, the_day, workers, worker_hours);
+    perform floor.roll_up_stations(p_site_key, the_day, stations, station_hours);
+    delete from floor.touched t
+    where t.site_key = p_site_key and t.touched_key <= last_key
+      and t.hour >= the_day and t.hour < the_day + interval '1 day';
+    return taken;
+end
+$$;
 
+create or replace function floor.roll_up_workers(
+    p_site_key integer, p_day timestamptz, p_workers integer[], p_hours timestamptz[])
+returns void
+language plpgsql
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan
+set work_mem = '256MB'
+set enable_nestloop = off
+as $$
+-- Hourly rows of these (worker, hour) pairs of one UTC day from their pieces, then the daily
+-- rows of these workers. Within a day's rows a hash join is right whatever the planner's
+-- statistics say; pieces are read by index where the pairs are few.
+begin
     delete from floor.activity_hourly h
-    using (select distinct t.worker_key, t.hour from floor.touched t
-           where t.site_key = p_site_key and t.touched_key <= last_key) t
+    using unnest(p_workers, p_hours) as t (worker_key, hour)
     where h.site_key = p_site_key and h.worker_key = t.worker_key and h.hour = t.hour
-      and h.hour between from_hour and to_hour;
+      and h.hour >= p_day and h.hour < p_day + interval '1 day';
 
+    perform set_config('enable_nestloop',
+        case when cardinality(p_workers) > 2000 then 'off' else 'on' end, true);
     insert into floor.activity_hourly
     select
         p_site_key, t.hour, a.worker_key, a.workstation_key, a.production_date, a.shift_key,
@@ -130,84 +169,89 @@ begin
         coalesce(sum(a.duration_us) filter (where a.state = 2 and not a.in_break), 0),
         coalesce(sum(a.duration_us) filter (where a.in_break), 0),
         sum(a.units), sum(a.units_working), sum(a.begins)
-    from (select distinct t.worker_key, t.hour from floor.touched t
-          where t.site_key = p_site_key and t.touched_key <= last_key) t
+    from unnest(p_workers, p_hours) as t (worker_key, hour)
     join floor.activity a
       on a.site_key = p_site_key and a.worker_key = t.worker_key
      and floor.hour_of(a.time) = t.hour -- for the many: a hash join
      and a.time >= t.hour and a.time < t.hour + interval '1 hour' -- for the few: the index
-     and a.time >= from_hour and a.time < to_hour + interval '1 hour'
+     and a.time >= p_day and a.time < p_day + interval '1 day'
     group by t.hour, a.worker_key, a.workstation_key, a.production_date, a.shift_key;
 
-    delete from floor.presence_hourly h
-    using (select distinct t.workstation_key, t.hour from floor.touched t
-           where t.site_key = p_site_key and t.touched_key <= last_key) t
-    where h.site_key = p_site_key and h.workstation_key = t.workstation_key and h.hour = t.hour
-      and h.hour between from_hour and to_hour;
+    delete from floor.activity_daily d
+    where d.site_key = p_site_key and d.day = p_day and d.worker_key = any (p_workers);
 
+    insert into floor.activity_daily
+    select
+        p_site_key, p_day, h.worker_key, h.workstation_key, h.production_date, h.shift_key,
+        sum(h.working_us), sum(h.idle_us), sum(h.absent_us), sum(h.break_us),
+        sum(h.units), sum(h.units_working), sum(h.events)
+    from floor.activity_hourly h
+    where h.site_key = p_site_key and h.hour >= p_day and h.hour < p_day + interval '1 day'
+      and h.worker_key = any (p_workers)
+    group by h.worker_key, h.workstation_key, h.production_date, h.shift_key;
+end
+$$;
+
+create or replace function floor.roll_up_stations(
+    p_site_key integer, p_day timestamptz, p_stations integer[], p_hours timestamptz[])
+returns void
+language plpgsql
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan
+set work_mem = '256MB'
+set enable_nestloop = off
+as $$
+-- The same for presence. Who was at a bench in an hour is told by the hourly rows just
+-- made: pieces need no index by workstation.
+declare
+    visits integer;
+    workers integer[];
+    stations integer[];
+    hours timestamptz[];
+begin
+    delete from floor.presence_hourly h
+    using unnest(p_stations, p_hours) as t (workstation_key, hour)
+    where h.site_key = p_site_key and h.workstation_key = t.workstation_key and h.hour = t.hour
+      and h.hour >= p_day and h.hour < p_day + interval '1 day';
+
+    select count(*), array_agg(v.worker_key), array_agg(v.workstation_key), array_agg(v.hour)
+    into visits, workers, stations, hours
+    from (
+        select distinct h.worker_key, h.workstation_key, h.hour
+        from unnest(p_stations, p_hours) as t (workstation_key, hour)
+        join floor.activity_hourly h
+          on h.site_key = p_site_key and h.workstation_key = t.workstation_key and h.hour = t.hour
+        where h.hour >= p_day and h.hour < p_day + interval '1 day'
+    ) v;
+
+    perform set_config('enable_nestloop', case when visits > 2000 then 'off' else 'on' end, true);
     insert into floor.presence_hourly
     select
         p_site_key, t.hour, a.workstation_key, a.production_date, a.shift_key,
         floor.covered_us(range_agg(tstzrange(a.time, a.ends_at))),
         coalesce(floor.covered_us(range_agg(tstzrange(a.time, a.ends_at)) filter (where a.state = 0)), 0)
-    from (
-        -- The hourly rows just made tell who was there: no index by workstation needed.
-        select distinct h.worker_key, h.workstation_key, h.hour
-        from (select distinct q.workstation_key, q.hour from floor.touched q
-              where q.site_key = p_site_key and q.touched_key <= last_key) q
-        join floor.activity_hourly h
-          on h.site_key = p_site_key and h.hour = q.hour and h.workstation_key = q.workstation_key
-        where h.hour between from_hour and to_hour
-    ) t
+    from unnest(workers, stations, hours) as t (worker_key, workstation_key, hour)
     join floor.activity a
       on a.site_key = p_site_key and a.worker_key = t.worker_key
      and a.workstation_key = t.workstation_key
      and floor.hour_of(a.time) = t.hour
      and a.time >= t.hour and a.time < t.hour + interval '1 hour'
-     and a.time >= from_hour and a.time < to_hour + interval '1 hour'
+     and a.time >= p_day and a.time < p_day + interval '1 day'
     where a.state < 2 and not a.in_break
     group by t.hour, a.workstation_key, a.production_date, a.shift_key;
 
-    delete from floor.activity_daily d
-    using (select distinct t.worker_key, date_trunc('day', t.hour) as day from floor.touched t
-           where t.site_key = p_site_key and t.touched_key <= last_key) t
-    where d.site_key = p_site_key and d.worker_key = t.worker_key and d.day = t.day
-      and d.day between from_day and to_day;
-
-    insert into floor.activity_daily
-    select
-        p_site_key, t.day, h.worker_key, h.workstation_key, h.production_date, h.shift_key,
-        sum(h.working_us), sum(h.idle_us), sum(h.absent_us), sum(h.break_us),
-        sum(h.units), sum(h.units_working), sum(h.events)
-    from (select distinct t.worker_key, date_trunc('day', t.hour) as day from floor.touched t
-          where t.site_key = p_site_key and t.touched_key <= last_key) t
-    join floor.activity_hourly h
-      on h.site_key = p_site_key and h.worker_key = t.worker_key
-     and date_trunc('day', h.hour) = t.day
-    where h.hour >= from_day and h.hour < to_day + interval '1 day'
-    group by t.day, h.worker_key, h.workstation_key, h.production_date, h.shift_key;
-
     delete from floor.presence_daily d
-    using (select distinct t.workstation_key, date_trunc('day', t.hour) as day from floor.touched t
-           where t.site_key = p_site_key and t.touched_key <= last_key) t
-    where d.site_key = p_site_key and d.workstation_key = t.workstation_key and d.day = t.day
-      and d.day between from_day and to_day;
+    where d.site_key = p_site_key and d.day = p_day and d.workstation_key = any (p_stations);
 
     insert into floor.presence_daily
     select
-        p_site_key, t.day, h.workstation_key, h.production_date, h.shift_key,
+        p_site_key, p_day, h.workstation_key, h.production_date, h.shift_key,
         sum(h.occupied_us), sum(h.operating_us)
-    from (select distinct t.workstation_key, date_trunc('day', t.hour) as day from floor.touched t
-          where t.site_key = p_site_key and t.touched_key <= last_key) t
-    join floor.presence_hourly h
-      on h.site_key = p_site_key and h.workstation_key = t.workstation_key
-     and date_trunc('day', h.hour) = t.day
-    where h.hour >= from_day and h.hour < to_day + interval '1 day'
-    group by t.day, h.workstation_key, h.production_date, h.shift_key;
-
-    delete from floor.touched t
-    where t.site_key = p_site_key and t.touched_key <= last_key;
-    return taken;
+    from floor.presence_hourly h
+    where h.site_key = p_site_key and h.hour >= p_day and h.hour < p_day + interval '1 day'
+      and h.workstation_key = any (p_stations)
+    group by h.workstation_key, h.production_date, h.shift_key;
 end
 $$;
 

@@ -48,6 +48,14 @@ order by 1
 -- Chunks or partitions for a stretch of time.
 select floor.ensure_chunks(%s, %s)
 
+-- name: begin_backlog --
+-- Whether so many events wait that cutting them in shares pays.
+select floor.begin_backlog(%s, %s, %s)
+
+-- name: cut_share --
+-- One cutting transaction of one share of the workers.
+select taken, written from floor.cut_share(%s, %s, %s, %s, %s)
+
 -- name: step --
 -- One cutting transaction.
 select taken, written, cut_left, aggregated from floor.refresh_step(%s, %s, %s)

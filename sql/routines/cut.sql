@@ -193,7 +193,8 @@ begin
         from gated g
     ),
     ordered as materialized (
-        select m.*,
+        select m.worker_key, m.n, m.workstation_key, m.time, m.event_type, m.count,
+            m.hold_ends_at, m.fills_gap, m.state_number,
             max(m.hold_ends_at) filter (where m.event_type = 0) over (
                 partition by m.worker_key, m.state_number) as works_until
         from numbered m
@@ -221,7 +222,7 @@ begin
         where h.fills_gap and h.hold_ends_at < h.next_at and h.next_at < 'infinity'
           and sl.shift_ends_at > h.hold_ends_at
     ),
-    pieces as (
+    pieces as not materialized (
         select h.worker_key, h.workstation_key, h.time as starts_at, h.state_ends_at as ends_at,
             h.time as state_at, h.event_type as state, true as is_event
         from holding h

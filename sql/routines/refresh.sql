@@ -2,7 +2,7 @@
 -- one transaction; scheduler/refresh.py calls until none is left.
 
 create or replace function floor.take_dirty(
-    p_site_key integer, p_now timestamptz, p_events bigint,
+    p_site_key integer, p_now timestamptz, p_events bigint, p_share integer, p_shares integer,
     out workers integer[], out froms timestamptz[], out tos timestamptz[], out events bigint)
 language plpgsql
 set search_path = floor, pg_temp
@@ -10,6 +10,7 @@ set timezone = 'UTC'
 as $$
 -- Takes about p_events worth of dirty ranges, live ones before late ones (newest day
 -- first), each worker's overlapping ranges as one. What lies beyond now is written back.
+-- Share i of n: the workers whose key leaves i when divided by n.
 begin
     with queued as (
         select d.ctid as place,
@@ -18,6 +19,7 @@ begin
                 rows unbounded preceding) - d.events as before
         from floor.dirty d
         where d.site_key = p_site_key and d.from_time <= p_now
+          and d.worker_key % p_shares = p_share
     ),
     taken as (
         delete from floor.dirty d
@@ -128,6 +130,56 @@ begin
 end
 $$;
 
+create or replace function floor.cut_share(
+    p_site_key integer, p_now timestamptz, p_events bigint, p_share integer, p_shares integer,
+    out taken integer, out written bigint)
+language plpgsql
+set search_path = floor, pg_temp
+as $$
+-- Cuts about p_events worth of the dirty ranges of one share of the workers. Shares may be
+-- cut side by side: no worker is in two.
+declare
+    workers integer[];
+    froms timestamptz[];
+    tos timestamptz[];
+    events bigint;
+begin
+    select * into workers, froms, tos, events
+    from floor.take_dirty(p_site_key, p_now, p_events, p_share, p_shares);
+    taken := coalesce(cardinality(workers), 0);
+    written := 0;
+    if taken > 0 then
+        perform floor.mark_model_hours(p_site_key, froms, tos);
+        written := floor.cut_activity(p_site_key, p_now, workers, froms, tos, events > 20000);
+        perform floor.note_first_event(p_site_key, workers, froms);
+    end if;
+end
+$$;
+
+create or replace function floor.begin_backlog(p_site_key integer, p_now timestamptz, p_events bigint)
+returns boolean
+language plpgsql
+set search_path = floor, pg_temp
+as $$
+-- Whether at least p_events wait and may be cut in shares, side by side; if so, the site's
+-- cut now is p_now from here on. Not where now goes backward: that is refresh_step's.
+declare
+    last_now timestamptz := (
+        select s.cut_now from floor.refresh_state s where s.site_key = p_site_key);
+begin
+    if p_now < last_now or p_events > coalesce((
+            select sum(d.events) from floor.dirty d
+            where d.site_key = p_site_key and d.from_time <= p_now), 0) then
+        return false;
+    end if;
+    perform floor.mark_tails_dirty(p_site_key, p_now, last_now);
+    insert into floor.refresh_state as s (site_key, cut_now, cut_at)
+    values (p_site_key, p_now, clock_timestamp())
+    on conflict (site_key) do update set cut_now = excluded.cut_now, cut_at = excluded.cut_at;
+    return true;
+end
+$$;
+
 create or replace function floor.refresh_step(
     p_site_key integer, p_now timestamptz, p_events bigint,
     out taken integer, out written bigint, out cut_left boolean, out aggregated boolean)
@@ -140,27 +192,15 @@ as $$
 declare
     last_now timestamptz := (
         select s.cut_now from floor.refresh_state s where s.site_key = p_site_key);
-    workers integer[];
-    froms timestamptz[];
-    tos timestamptz[];
-    events bigint;
-    restated bigint;
 begin
     perform floor.mark_tails_dirty(p_site_key, p_now, last_now);
-    select * into workers, froms, tos, events from floor.take_dirty(p_site_key, p_now, p_events);
-    taken := coalesce(cardinality(workers), 0);
-    written := 0;
-    if taken > 0 then
-        perform floor.mark_model_hours(p_site_key, froms, tos);
-        written := floor.cut_activity(p_site_key, p_now, workers, froms, tos, events > 20000);
-    else
-        restated := floor.restate_step(p_site_key, p_now);
-        written := coalesce(restated, 0);
+    select * into taken, written from floor.cut_share(p_site_key, p_now, p_events, 0, 1);
+    if taken = 0 then
+        written := coalesce(floor.restate_step(p_site_key, p_now), 0);
     end if;
     insert into floor.refresh_state as s (site_key, cut_now, cut_at)
     values (p_site_key, p_now, clock_timestamp())
     on conflict (site_key) do update set cut_now = excluded.cut_now, cut_at = excluded.cut_at;
-    perform floor.note_first_event(p_site_key, workers, froms);
     cut_left := exists (
             select from floor.dirty d where d.site_key = p_site_key and d.from_time <= p_now)
         or exists (

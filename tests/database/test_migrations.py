@@ -52,7 +52,8 @@ def schema_of(dsn: str) -> list[str]:
     )
     noise = ("\\restrict", "\\unrestrict", "--")
     # TimescaleDB numbers what is inside a continuous aggregate, also after a rollback
-    text = re.sub(r"(_hypertable|_view)_\d+", r"\1_N", dump.stdout)
+    number = r"(_hypertable_|_view_|cagg_watermark\()\d+"
+    text = re.sub(number, r"\1N", dump.stdout)
     return [line for line in text.splitlines() if not line.startswith(noise)]
 
 

@@ -1,4 +1,4 @@
-"""Continuous aggregates: no hour falls between what is materialized and what is live."""
+"""Continuous aggregates: no hour falls between what is materialized and live."""
 
 from __future__ import annotations
 
