@@ -8,8 +8,10 @@ import sys
 import typer
 
 from commands import (
+    alerts,
     db,
     doctor,
+    drift,
     export,
     key,
     load,
@@ -47,6 +49,8 @@ app.add_typer(metrics.app, name="metrics")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(key.app, name="key")
 app.command("export")(export.export)
+app.add_typer(drift.app, name="drift")
+app.add_typer(alerts.app, name="alerts")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)

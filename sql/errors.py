@@ -57,12 +57,20 @@ class UnknownShift(FloorpulseError):
     """No such shift. `floorpulse shift list` shows the shifts there are."""
 
 
+class UnknownAlert(FloorpulseError):
+    """No such alert. `floorpulse alerts list --state all` shows all there are."""
+
+
 class OverlappingShift(FloorpulseError):
     """Two shifts of one site overlap. Change the start or the length of one."""
 
 
 class InputError(FloorpulseError):
     """The input cannot be read. Nothing of the unreadable part was stored."""
+
+
+class DriftError(FloorpulseError):
+    """A check of model health failed. The next one does its work."""
 
 
 class RefreshError(FloorpulseError):

@@ -4,6 +4,7 @@ from scheduler.job import Job
 from scheduler.jobs import (
     calendar,
     chunks,
+    drift,
     heartbeat,
     materialize,
     prune,
@@ -19,5 +20,6 @@ JOBS: tuple[Job, ...] = (
     refresh.JOB,
     materialize.JOB,
     tallies.JOB,
+    drift.JOB,
     prune.JOB,
 )

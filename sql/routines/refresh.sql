@@ -149,6 +149,7 @@ begin
     taken := coalesce(cardinality(workers), 0);
     written := 0;
     if taken > 0 then
+        perform floor.mark_model_hours(p_site_key, froms, tos);
         written := floor.cut_activity(p_site_key, p_now, workers, froms, tos, events > 20000);
         perform floor.note_first_event(p_site_key, workers, froms);
     end if;

@@ -157,6 +157,12 @@ stages as (
         case when q.running then q.progress::double precision end
     from floor.sites s
     left join restating q on q.site_key = s.site_key
+    union all
+    select s.site_key, 'drift_checked', d.checked_now,
+        now() - coalesce(d.checked_now, s.created_at) <= 3 * j.interval_s * interval '1 second', null
+    from floor.sites s
+    left join ops.drift_state d on d.site_key = s.site_key
+    left join ops.jobs j on j.job = 'drift'
 )
 select
     s.site_id, g.stage, g.last_at,

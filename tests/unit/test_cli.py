@@ -35,6 +35,8 @@ COMMANDS = {
     "key",
     "export",
     "doctor",
+    "drift",
+    "alerts",
 }
 
 

@@ -1,0 +1,109 @@
+"""`floorpulse alerts`: what is wrong, who is at it, and what may wait."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from commands import values
+from commands.options import Json, Site, option
+from commands.output import print_fields, print_json, print_table
+from commands.session import database
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Alerts: list, acknowledge, snooze, resolve.",
+    rich_markup_mode=None,
+)
+
+Number = Annotated[int, typer.Argument(help="The alert's number.")]
+Note = Annotated[str | None, option("--note", "What to say about it.")]
+By = Annotated[str | None, option("--by", "Who answers (default: your account).")]
+SHOWN = (
+    "alert_id",
+    "site_id",
+    "signal",
+    "subject",
+    "severity",
+    "alert_state",
+    "opened_at",
+    "acknowledged_by",
+    "note",
+)
+
+
+@app.command("list")
+def list_(
+    site: Site = None,
+    state: Annotated[
+        str | None,
+        option(
+            "--state",
+            "open, acknowledged, snoozed, resolved or all; without it, all that are "
+            "not resolved.",
+        ),
+    ] = None,
+    limit: Annotated[int, option("--limit", "How many at most.", min=1)] = 100,
+    as_json: Json = False,
+) -> None:
+    """Alerts, the unresolved ones first."""
+    from sql.alerts import list_alerts
+
+    with database() as conn:
+        alerts = list_alerts(conn, site, state, limit)
+    if as_json:
+        print_json({"alerts": alerts})
+    else:
+        print_table(alerts, SHOWN, empty="No alert.")
+
+
+@app.command("ack")
+def ack(alert: Number, note: Note = None, by: By = None, as_json: Json = False) -> None:
+    """Say that you are at it."""
+    from sql.alerts import acknowledge
+
+    with database() as conn:
+        _show(acknowledge(conn, alert, by or _account(), note), as_json)
+
+
+@app.command("snooze")
+def snooze(
+    alert: Number,
+    for_: Annotated[str, option("--for", "How long, such as 8h or 90m.")] = "8h",
+    note: Note = None,
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Let it be quiet for a while."""
+    from datetime import UTC, datetime, timedelta
+
+    from sql.alerts import snooze as quiet
+
+    until = datetime.now(UTC) + timedelta(minutes=values.length(for_, "--for"))
+    with database() as conn:
+        _show(quiet(conn, alert, until, by or _account(), note), as_json)
+
+
+@app.command("resolve")
+def resolve(
+    alert: Number, note: Note = None, by: By = None, as_json: Json = False
+) -> None:
+    """Say that it is over; the next check that still finds it opens it again."""
+    from sql.alerts import resolve as done
+
+    with database() as conn:
+        _show(done(conn, alert, by or _account(), note), as_json)
+
+
+def _show(alert: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(alert)
+    else:
+        print_fields({name: alert[name] for name in (*SHOWN, "snoozed_until")})
+
+
+def _account() -> str:
+    import getpass
+
+    return getpass.getuser()

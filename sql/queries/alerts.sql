@@ -1,0 +1,31 @@
+-- name: list --
+-- Alerts of a site (null: all), of a state (null: whatever is not resolved; 'all': all).
+select a.alert_id, a.site_id, a.signal, a.subject, a.severity, a.alert_state, a.opened_at,
+    a.last_bad_at, a.reopened, a.acknowledged_by, a.note, a.snoozed_until, a.resolved_at,
+    a.detail
+from analytics.alerts a
+where (%(site)s::text is null or a.site_id = %(site)s)
+  and case when %(state)s::text is null then a.alert_state <> 'resolved'
+           else %(state)s in ('all', a.alert_state) end
+order by a.resolved_at desc nulls first, a.severity, a.opened_at desc, a.alert_id
+limit %(limit)s
+
+-- name: one --
+-- An alert by its number.
+select a.alert_id, a.site_id, a.signal, a.subject, a.severity, a.alert_state, a.opened_at,
+    a.last_bad_at, a.reopened, a.acknowledged_by, a.note, a.snoozed_until, a.resolved_at,
+    a.detail
+from analytics.alerts a
+where a.alert_id = %(alert)s
+
+-- name: acknowledge --
+-- False where it is at that already, or resolved.
+select ops.acknowledge_alert(%(alert)s, clock_timestamp(), %(who)s, %(note)s)
+
+-- name: snooze --
+-- False where it is resolved.
+select ops.snooze_alert(%(alert)s, clock_timestamp(), %(until)s, %(who)s, %(note)s)
+
+-- name: resolve --
+-- False where it is resolved already.
+select ops.resolve_alert(%(alert)s, clock_timestamp(), %(who)s, %(note)s)

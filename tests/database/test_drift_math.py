@@ -1,0 +1,109 @@
+"""The statistics behind the signals against numpy on raw values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from sql.calendar import Break
+from sql.calendar_store import ensure_calendar
+from sql.connect import Connection
+from sql.shifts import Pattern, add_shift
+from sql.sites import SiteChange, set_site, site_key_of
+
+BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
+TO = BEGIN + timedelta(days=30)
+BINS = ", ".join(["0"] * 20)
+
+
+def numpy_psi(current: np.ndarray, baseline: np.ndarray) -> float:
+    p = (current + 0.5) / (current.sum() + 0.5 * len(current))
+    q = (baseline + 0.5) / (baseline.sum() + 0.5 * len(baseline))
+    return float(((p - q) * np.log(p / q)).sum())
+
+
+@pytest.mark.parametrize("bins", [3, 20])
+def test_psi(conn: Connection, bins: int) -> None:
+    rng = np.random.default_rng(bins)
+    for _ in range(20):
+        current, baseline = rng.integers(0, 900, (2, bins))
+        row = conn.execute(
+            "select floor.psi(%s::float8[], %s::float8[])",
+            (current.tolist(), baseline.tolist()),
+        ).fetchone()
+        assert row is not None
+        assert row[0] == pytest.approx(numpy_psi(current, baseline), rel=1e-12)
+
+
+def test_quantiles_are_off_by_less_than_a_bin(conn: Connection) -> None:
+    rng = np.random.default_rng(5)
+    for a, b in ((8, 2), (2, 2), (40, 3), (1, 9)):
+        values = rng.beta(a, b, 700)
+        histogram = np.histogram(values, 20, (0, 1))[0]
+        for quantile in (0.05, 0.5, 0.95):
+            row = conn.execute(
+                "select floor.confidence_quantile(%s, %s)",
+                (histogram.tolist(), quantile),
+            ).fetchone()
+            assert row is not None
+            assert abs(row[0] - np.quantile(values, quantile)) < 0.05
+
+
+def test_a_week_is_learnt_as_numpy_has_it(conn: Connection) -> None:
+    """Medians by hour of the local week; distances from the other weeks' median."""
+    set_site(conn, "plant", SiteChange(timezone="Europe/Berlin"))
+    shift = Pattern(tuple(range(7)), 6 * 60, 600, (Break(12 * 60, 30),))
+    add_shift(conn, "plant", "day", shift)
+    site_key = site_key_of(conn, "plant")
+    ensure_calendar(conn, site_key, BEGIN, TO)
+    rng = np.random.default_rng(6)
+    hours = [BEGIN + timedelta(hours=h) for h in range(30 * 24)]
+    units = {hour: int(rng.poisson(50)) for hour in hours if rng.random() > 0.1}
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into floor.model_hourly select %(site)s, %(hour)s, 1, 7, %(hour)s,"
+            f" %(hour)s, 1, 1, 0, 0, %(units)s, 0, 0, {BINS}",
+            [{"site": site_key, "hour": h, "units": u} for h, u in units.items()],
+        )
+    conn.execute("select ops.learn_weeks(%s, 'week', %s)", (site_key, TO))
+    weeks: dict[int, dict[datetime, int]] = defaultdict(dict)
+    for hour, count in units.items():
+        local = hour + timedelta(
+            hours=2 if hour >= datetime(2026, 3, 29, 1, tzinfo=UTC) else 1
+        )
+        if 6 <= local.hour < 16:
+            weeks[local.weekday() * 24 + local.hour][hour] = count
+    medians = {w: np.median(list(v.values())) for w, v in weeks.items() if len(v) >= 3}
+    rows = conn.execute(
+        "select week_hour, units from floor.model_weeks"
+        " where camera_key = 7 and units is not null"
+    ).fetchall()
+    assert dict(rows) == medians
+    residuals = {
+        hour: count - np.median([u for h, u in values.items() if h != hour])
+        for values in weeks.values()
+        if len(values) >= 3
+        for hour, count in values.items()
+    }
+    days: dict[object, float] = defaultdict(float)
+    for hour, residual in residuals.items():
+        days[hour.date()] += float(residual)
+
+    def deviation(values: np.ndarray) -> float:
+        away = np.abs(values)
+        return float(max(1.4826 * np.median(away), 1.2533 * away.mean()))
+
+    scale = conn.execute(
+        "select hour_deviation, day_deviation, day_hours from floor.model_scales"
+        " where camera_key = 7"
+    ).fetchone()
+    assert scale == pytest.approx(
+        (
+            deviation(np.array(list(residuals.values()))),
+            deviation(np.array(list(days.values()))),
+            len(residuals) / len(days),
+        )
+    )
