@@ -1,29 +1,44 @@
 -- Factory level: one site, or all of them; means are over workers, rates from sums.
 
+-- Sums come from one pass over the hours. The means over workers are looked up hour by
+-- hour, and not at all where nobody asks for them: the planner drops a join of one row.
 create or replace view analytics.factory_hourly as
-with per_worker as (
-    select a.site_key, a.hour, a.worker_key,
+with totals as (
+    select a.site_key, a.hour,
         sum(a.working_us::double precision) as working_us, -- whole numbers below 2^53: exact
         sum(a.idle_us::double precision) as idle_us,
-        sum(a.units::double precision) as units,
-        sum(a.units_working::double precision) as units_working
+        sum(a.units) as units
     from floor.activity_hourly a
-    group by a.site_key, a.hour, a.worker_key
+    group by a.site_key, a.hour
 )
 select
-    s.site_id, p.hour,
-    floor.seconds(sum(p.working_us)) as working_s,
-    floor.seconds(sum(p.idle_us)) as idle_s,
-    sum(p.units)::bigint as units,
-    count(*) filter (where p.working_us + p.idle_us > 0) as active_workers,
-    avg(floor.ratio(p.working_us, p.working_us + p.idle_us)) as average_utilization,
-    floor.ratio(sum(p.working_us), sum(p.working_us + p.idle_us)) as weighted_utilization,
-    avg(floor.per_hour(p.units_working, p.working_us)) filter (where p.units_working > 0)
-        as average_production_rate,
-    floor.per_hour(sum(p.units), sum(p.working_us)) as production_rate
-from per_worker p
-join floor.sites s on s.site_key = p.site_key
-group by s.site_id, p.hour;
+    s.site_id, t.hour,
+    floor.seconds(t.working_us) as working_s,
+    floor.seconds(t.idle_us) as idle_s,
+    t.units::bigint as units,
+    m.active_workers,
+    m.average_utilization,
+    floor.ratio(t.working_us, t.working_us + t.idle_us) as weighted_utilization,
+    m.average_production_rate,
+    floor.per_hour(t.units, t.working_us) as production_rate
+from totals t
+join floor.sites s on s.site_key = t.site_key
+left join lateral (
+    select
+        count(*) filter (where p.working_us + p.idle_us > 0) as active_workers,
+        avg(floor.ratio(p.working_us, p.working_us + p.idle_us)) as average_utilization,
+        avg(floor.per_hour(p.units_working, p.working_us)) filter (where p.units_working > 0)
+            as average_production_rate
+    from (
+        select
+            sum(a.working_us::double precision) as working_us,
+            sum(a.idle_us::double precision) as idle_us,
+            sum(a.units_working::double precision) as units_working
+        from floor.activity_hourly a
+        where a.site_key = t.site_key and a.hour = t.hour
+        group by a.worker_key
+    ) p
+) m on true;
 
 create or replace view analytics.factory_daily as
 with per_worker as (
