@@ -213,10 +213,12 @@ $$;
 
 create or replace function floor.waiting_hours(p_site_key integer)
 returns bigint
-language sql stable
+language sql stable security definer
 set search_path = floor, pg_temp
 as $$
 -- Touched hours that wait for their aggregates; live ones are shown anyway.
     select count(distinct t.hour) from floor.touched t
-    where t.site_key = p_site_key and t.hour < floor.live_from(now())
+    where t.site_key = p_site_key
+      and t.hour < floor.live_from((
+          select r.cut_now from floor.refresh_state r where r.site_key = p_site_key))
 $$;

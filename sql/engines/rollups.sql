@@ -273,7 +273,7 @@ $$;
 
 create or replace function floor.waiting_hours(p_site_key integer)
 returns bigint
-language sql stable
+language sql stable security definer
 set search_path = floor, pg_temp
 as $$
 -- Touched hours that wait for their aggregates.

@@ -19,11 +19,7 @@ cross join lateral (
     from floor.dirty d
     where d.site_key = s.site_key and d.from_time <= now()
 ) d
-cross join lateral (
-    select count(distinct t.hour) as hours
-    from floor.touched t
-    where t.site_key = s.site_key
-) t;
+cross join lateral (select floor.waiting_hours(s.site_key) as hours) t;
 
 create or replace view analytics.ingested as
 select

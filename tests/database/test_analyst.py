@@ -40,6 +40,18 @@ def test_every_query_runs_and_answers(
         assert rows, f"no row from: {title}"
 
 
+def test_every_view_answers_the_role(
+    analyst: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    views = analyst.execute(
+        "select c.oid::regclass::text from pg_class c where c.relkind = 'v'"
+        " and c.relnamespace = 'analytics'::regnamespace"
+    ).fetchall()
+    assert len(views) > 10
+    for (view,) in views:
+        analyst.execute(f"select * from {view} limit 1".encode())  # noqa: S608
+
+
 @pytest.mark.parametrize(
     "forbidden",
     [
