@@ -208,7 +208,6 @@ as $$
         array(select generate_series(
             greatest(floor.watermark('activity_daily'), p_now - interval '7 days'),
             p_now, interval '1 hour')), p_now) c
-    where exists (select from floor.installation)
 $$;
 
 create or replace function floor.waiting_hours(p_site_key integer)

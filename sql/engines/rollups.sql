@@ -64,7 +64,7 @@ set search_path = floor, pg_temp
 as $$
 -- The top-level statements that bring the aggregates of a site up to date, in order.
 -- Each takes a bounded amount; the caller asks again until none is left.
-    select format('select floor.roll_up(%s, %L)', p_site_key, p_now)
+    select format('select floor.roll_up(%s)', p_site_key)
     where exists (select from floor.touched t where t.site_key = p_site_key)
 $$;
 
@@ -81,13 +81,13 @@ begin
         return false;
     end if;
     loop
-        exit when floor.roll_up(p_site_key, p_now) = 0;
+        exit when floor.roll_up(p_site_key) = 0;
     end loop;
     return true;
 end
 $$;
 
-create or replace function floor.roll_up(p_site_key integer, p_now timestamptz)
+create or replace function floor.roll_up(p_site_key integer)
 returns bigint
 language plpgsql
 set search_path = floor, pg_temp
@@ -268,7 +268,7 @@ language sql stable
 set search_path = floor, pg_temp
 as $$
 -- Nothing is ever left for later here: roll_up replaces rows in the refresh itself.
-    select null::text where p_now is null and false
+    select null::text where false
 $$;
 
 create or replace function floor.waiting_hours(p_site_key integer)
