@@ -56,6 +56,7 @@ def consume(
     A message is one event, an array of events or NDJSON. What breaks a rule is parked.
     """
     import asyncio
+    import socket
     import sys
 
     begin(log_level)
@@ -63,16 +64,16 @@ def consume(
     from etl.consume import Consumer, Settings
     from etl.consume_url import parse_url
     from etl.consume_watch import Watch
-    from etl.streams import label, opening
+    from etl.streams import label, opening, reading
 
     address = parse_url(url)
+    settings = Settings(batch, wait_ms / 1000, site, reading(address, group))
     dsn = ready_dsn()
-    settings = Settings(batch, wait_ms / 1000, site)
 
     async def run() -> Consumer:
         connecting = opening(address, group, name, batch)
         consumer = Consumer(dsn, connecting, label(address), settings)
-        watch = Watch(dsn, consumer, label(address), name or "")
+        watch = Watch(dsn, consumer, label(address), name or socket.gethostname())
         await _watched(consumer, watch)
         return consumer
 

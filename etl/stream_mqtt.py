@@ -272,7 +272,7 @@ async def open_mqtt(
     address: Address, group: str | None, name: str, most: int
 ) -> MqttStream:
     """Connect as `name` and subscribe to the URL's topic, shared within a group."""
-    address.given(())
+    address.given(("format",))
     topic = f"$share/{group}/{address.path}" if group else address.path
     stream = MqttStream(address, topic, name, most)
     try:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import hashlib
 import socket
 
-from etl.consume import Opening
+from etl.consume import Opening, Reading
+from etl.consume_batch import batch_of_messages
 from etl.consume_url import Address
 from etl.stream import Stream
+from sql.errors import BadSetting
 
 GROUP = "floorpulse"
 
@@ -46,6 +48,25 @@ def opening(
                 return await open_kafka(address, group or GROUP, own)
 
     return opened
+
+
+def reading(address: Address, group: str | None) -> Reading:
+    """What messages hold: JSON, or with mqtt://...?format=sparkplug Sparkplug B."""
+    said = address.options.get("format", "json")
+    if said == "json":
+        return batch_of_messages
+    if said != "sparkplug" or address.kind != "mqtt":
+        raise BadSetting(
+            f"The format {said!r} is not known here, only json, and sparkplug for MQTT"
+        )
+    if group is not None:
+        raise BadSetting(
+            "Sparkplug cannot be shared by a group: a birth that names aliases would "
+            "come to one process, and data to another"
+        )
+    from etl.sparkplug import Sparkplug
+
+    return Sparkplug().read
 
 
 def _session(address: Address) -> str:
