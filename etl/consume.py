@@ -135,8 +135,10 @@ class Consumer:
         return _Session(door, stream, self._settings, self.consumed, self._source)
 
     async def _pump(self, session: _Session) -> None:
+        before = self.consumed.batches
         while not self._stopped.is_set():
-            if await session.step():
+            await session.step()
+            if self.consumed.batches > before:
                 self._failures, self.consumed.error = 0, None
         await session.settled()
 
@@ -187,17 +189,14 @@ class _Session:
         with suppress(psycopg.Error):
             self._door.close()
 
-    async def step(self) -> bool:
-        """Take once, prepare, and commit behind the one before; whether any came."""
+    async def step(self) -> None:
+        """Take once, prepare, and commit behind the batch before."""
         messages = await self.stream.take(self._settings.most, self._settings.wait_s)
         self._unfinished += messages
-        if not messages:
-            if self._committing is not None and self._committing.done():
-                await self.settled()
-            return False
         for part in _parts(messages):
             await self._pass(part)
-        return True
+        if self._committing is not None and self._committing.done():
+            await self.settled()
 
     async def settled(self) -> None:
         """Until what is being committed is acknowledged; raises why it is not."""

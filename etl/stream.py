@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 # How long `take` waits where nothing comes, before it says so.
 IDLE_S = 0.5
+# Of payloads: what waits to be taken, and what is taken at once, beyond one message.
+MOST_BYTES = 16 << 20
 
 
 @dataclass(slots=True)
@@ -49,15 +51,18 @@ class Inbox:
 
     def __init__(self) -> None:
         self._messages: deque[Message] = deque()
+        self._bytes = 0
         self._came = asyncio.Event()
         self._error: Exception | None = None
 
-    def __len__(self) -> int:
-        return len(self._messages)
+    def holds(self, most: int) -> bool:
+        """Whether so many messages wait, or as many bytes as may."""
+        return len(self._messages) >= most or self._bytes >= MOST_BYTES
 
     def put(self, message: Message) -> None:
         """One more."""
         self._messages.append(message)
+        self._bytes += len(message.payload)
         if not self._came.is_set():
             self._came.set()
 
@@ -81,13 +86,23 @@ class Inbox:
                 await asyncio.wait_for(self._came.wait(), IDLE_S)
             except TimeoutError:
                 return []
-            self.check()
-        if len(self._messages) < most:
+        if not self.holds(most):
             await asyncio.sleep(wait_s)
-            self.check()
-        return self.left(most)
+        self.check()
+        return self._first(most)
 
-    def left(self, most: int | None = None) -> list[Message]:
-        """What is there now, taken."""
-        size = len(self._messages) if most is None else min(most, len(self._messages))
-        return [self._messages.popleft() for _ in range(size)]
+    def _first(self, most: int) -> list[Message]:
+        taken: list[Message] = []
+        size = 0
+        while self._messages and len(taken) < most and size < MOST_BYTES:
+            taken.append(self._messages.popleft())
+            size += len(taken[-1].payload)
+        self._bytes -= size
+        return taken
+
+    def left(self) -> list[Message]:
+        """All that nobody has taken."""
+        left = list(self._messages)
+        self._messages.clear()
+        self._bytes = 0
+        return left

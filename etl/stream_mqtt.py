@@ -145,7 +145,7 @@ class MqttStream:
         """Read again where little is left to take."""
         if self._reads or not self._client.is_open(self._socket):
             return
-        if len(self._inbox) < self._most:
+        if not self._inbox.holds(self._most):
             self._reads = True
             self._loop.add_reader(self._socket, self._readable)
             # What the client holds already, no selector tells of.
@@ -156,7 +156,7 @@ class MqttStream:
         opened = self._socket
         pending = True
         while pending and self._client.is_open(opened):
-            if len(self._inbox) >= 2 * self._most:
+            if self._inbox.holds(2 * self._most):
                 self._reads = False
                 self._loop.remove_reader(opened)
                 return
@@ -246,14 +246,18 @@ class MqttStream:
     async def close(self, unfinished: Sequence[Message]) -> None:
         """As Stream.close; the session keeps what is unfinished."""
         del unfinished
-        while self._client.want_write() and self._client.is_connected():
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._flushed(), ANSWER_S)
         if self._task is not None:
             self._task.cancel()
         self._client.on_disconnect = None
         self._client.on_socket_register_write = None
         self._client.gathers = False
         self._client.disconnect()
+
+    async def _flushed(self) -> None:
+        while self._client.want_write() and self._client.is_connected():
+            await asyncio.sleep(0.01)
 
 
 def _topic_of(message: MQTTMessage) -> str:

@@ -23,6 +23,8 @@ from sql.errors import BrokerError, BrokerGone
 ACK_WAIT_S = 60
 # Of all processes of a group together.
 MOST_UNACKNOWLEDGED = 100_000
+# As large as the largest message that a server can be told to allow.
+LARGEST_PULL = 64 << 20
 _PULL_S = 10.0
 _NAK = b"-NAK"
 _LOST = (nats.errors.Error, OSError, asyncio.TimeoutError)
@@ -101,9 +103,13 @@ class NatsStream:
         now = time.monotonic()
         if self._due and now > self._pulled_at + 2 * _PULL_S:
             self._due = 0
-        if self._due > self._most // 2 or len(self._inbox) >= self._most:
+        if self._due > self._most // 2 or self._inbox.holds(self._most):
             return
-        asked = {"batch": self._most, "expires": int(_PULL_S * 1e9)}
+        asked = {
+            "batch": self._most,
+            "max_bytes": LARGEST_PULL,
+            "expires": int(_PULL_S * 1e9),
+        }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._group}"
         self._due, self._pulled_at = self._due + self._most, now
         await self._send(subject, json.dumps(asked).encode(), self._reply)

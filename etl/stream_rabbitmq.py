@@ -50,7 +50,7 @@ class RabbitStream:
         except ChannelNotFoundEntity:
             channel = await self._connection.channel()
             queue = await self._made(channel)
-        await channel.set_qos(prefetch_count=min(_MOST_PREFETCHED, 3 * self._most))
+        await channel.set_qos(prefetch_count=min(_MOST_PREFETCHED, 2 * self._most))
         channel.close_callbacks.add(self._lost)
         self._connection.close_callbacks.add(self._lost)
         self._channel = channel
