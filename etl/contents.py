@@ -5,7 +5,7 @@ A piece is whole records and the place behind them, which a later run can prove.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
@@ -14,10 +14,12 @@ import numpy as np
 import polars as pl
 
 from etl.batch import Batch
+from etl.presets import MTCONNECT
 from etl.readers import Block, Reader
-from etl.readers_header import Opening, open_reader
+from etl.readers_header import Opening
 from etl.readers_lines import TOO_LONG, Spans, block_of, line_spans
 from etl.readers_source import Source
+from etl.reading import Reading
 from sql.errors import InputError
 
 _PARQUET, _PARQUET_SUFFIXES = b"PAR1", {".parquet", ".pq"}
@@ -79,7 +81,7 @@ class Lines:
         self._source.skip(bytes_done, lines_done)
 
     def place(self) -> str:
-        return f"line {self._source.line:,}"
+        return f"line {self._source.file_line:,}"
 
     def pieces(self) -> Iterator[Piece]:
         source = self._source
@@ -93,19 +95,21 @@ class Lines:
             yield Piece(block.batch, source.offset, source.line - 1, source.digest)
 
 
-def open_content(
-    source: Source, mapping: Mapping[str, str], site: str | None
-) -> Content:
+def open_content(source: Source, reading: Reading) -> Content:
     """See what a file is; InputError where it is none of events."""
     head = source.head_digest()
     if source.data.startswith(_PARQUET):
         # Arrow takes its time to be imported, and few need it.
         from etl.readers_parquet import Parquet  # noqa: PLC0415
 
-        return Parquet(source, mapping, site)
+        return Parquet(source, reading)
+    if reading.preset is MTCONNECT and source.data.lstrip().startswith(b"<"):
+        from etl.readers_mtconnect import Streams  # noqa: PLC0415
+
+        return Streams(source, reading)
     if PurePath(source.name).suffix.lower() in _PARQUET_SUFFIXES:
         raise InputError(f"{source.name} is no Parquet, whatever its name says")
-    return Lines(source, open_reader(source.data, source.name, mapping, site), head)
+    return Lines(source, reading.opened(source.data, source.name), head)
 
 
 def _next_block(source: Source, reader: Reader) -> Block:
@@ -113,9 +117,11 @@ def _next_block(source: Source, reader: Reader) -> Block:
     data = source.data
     if source.in_long_line:
         end = data.find(b"\n") + 1 or len(data)
-        return block_of(data[:end], source.line, _NO_TEXTS, {}, lambda: line_spans(b""))
-    block = reader.read(data, source.line, last=source.ended)
+        return block_of(
+            data[:end], source.file_line, _NO_TEXTS, {}, lambda: line_spans(b"")
+        )
+    block = reader.read(data, source.file_line, last=source.ended)
     if block.consumed:
         return block
     spans = Spans(np.array([0]), np.array([len(data)]))
-    return block_of(data, source.line, _NO_TEXTS, {0: TOO_LONG}, lambda: spans)
+    return block_of(data, source.file_line, _NO_TEXTS, {0: TOO_LONG}, lambda: spans)

@@ -15,14 +15,14 @@ from typing import Any
 import polars as pl
 
 from etl.door import Door
-from etl.readers_header import open_reader
+from etl.reading import reading_of
 from sql.connect import Connection
 from sql.errors import BadSetting, InputError
 from sql.queries import load
 
 PAGE_ROWS = 10_000
 # Formats whose parked rows are kept as JSON objects.
-_AS_JSON = ("ndjson", "parquet")
+_AS_JSON = ("ndjson", "parquet", "mtconnect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +152,18 @@ def _retry(door: Door, rows: Sequence[Parked], report: RetryReport, who: str) ->
     """One batch: read as its file was, admitted, and marked row by row."""
     first = rows[0]
     said = _said(first.options)
-    mapping: dict[str, str] = said.get("map") or {}
-    header = header_of(first.options)
-    if not first.is_json() and not header.strip():
+    reading = reading_of(said)
+    is_json, is_csv = first.is_json(), said.get("format") == "csv"
+    header = header_of(first.options) if is_csv else b""
+    if is_csv and not header.strip():
         raise InputError(
             f"Parked rows of {first.source} cannot be read again: their load does not "
             "tell their header; load the file again instead"
         )
-    name = f"{first.source}.ndjson" if first.is_json() else "parked.csv"
+    name = f"{first.source}.ndjson" if is_json else "parked.csv"
     data = b"\n".join(row.raw for row in rows) + b"\n"
-    content = b"" if first.is_json() else header.rstrip(b"\r\n") + b"\n"
-    opening = open_reader(content + data, name, mapping, said.get("site"))
+    content = header.rstrip(b"\r\n") + b"\n" if is_csv else b""
+    opening = reading.opened(content + data, name, as_json=is_json)
     block = opening.reader.read(data, 1, last=True)
     if block.batch.records != len(rows):
         # Bytes that are no record, or several, by themselves.
@@ -170,7 +171,8 @@ def _retry(door: Door, rows: Sequence[Parked], report: RetryReport, who: str) ->
             for row in rows:
                 _retry(door, [row], report, who)
         return
-    prepared = door.prepare(block.batch, timezone=said.get("timezone"))
+    batch, _ = reading.events(block.batch)
+    prepared = door.prepare(batch, timezone=reading.timezone)
     admission = door.commit(prepared, first.source)
     report.read += admission.read
     report.stored += admission.stored
@@ -178,15 +180,22 @@ def _retry(door: Door, rows: Sequence[Parked], report: RetryReport, who: str) ->
     report.conflicts += admission.conflicts
     for code, count in admission.parked.items():
         report.parked[code] = report.parked.get(code, 0) + count
-    _mark(door, rows, admission.told, who)
+    _mark(door, rows, admission.told, reading.width, who)
 
 
 def _mark(
-    door: Door, rows: Sequence[Parked], told: Iterable[pl.DataFrame], who: str
+    door: Door,
+    rows: Sequence[Parked],
+    told: Iterable[pl.DataFrame],
+    width: int,
+    who: str,
 ) -> None:
-    """Rows that did not break the same rule again are no longer parked as they were."""
+    """Rows that did not break the same rule again are no longer parked as they were.
+
+    width: how many events a row may become.
+    """
     again = {
-        (int(row), str(code))
+        (int(row) // width, str(code))
         for frame in told
         for row, code in frame.select("row", "code").iter_rows()
     }
