@@ -16,10 +16,10 @@ from etl.edge.client import Client
 from etl.edge.errors import EdgeError
 from etl.edge.intake import Intake, Stopped
 from etl.edge.sender import Pace, Sender
+from etl.edge.size import Size
 from etl.edge.source import Source
 from etl.edge.sources import open_sources
 from etl.edge.spool import Spool
-from etl.edge.spool_rows import Size
 from etl.edge.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Settings:
     folder: Path
     limit: Size
     pace: Pace
+    patient: bool = False
 
 
 class Agent:
@@ -45,7 +46,7 @@ class Agent:
 
     def __init__(self, settings: Settings) -> None:
         self._stop = Stop()
-        self._client = settings.client
+        self._client, self._patient = settings.client, settings.patient
         self._spool = Spool(settings.folder, settings.limit)
         try:
             self._sources = open_sources(settings.sources, self._spool)
@@ -67,7 +68,11 @@ class Agent:
         intake = self._start("intake", self._intake.run)
         sender = self._start("sender", self._sender.run)
         reading = [self._start(s.name, self._reads(s)) for s in self._sources]
-        log.info("%d events wait, sending to %s", self._spool.waiting, self._client.url)
+        log.info(
+            "%d events wait, sending to %s",
+            self._spool.waiting.events,
+            self._client.url,
+        )
         drained = self._until_end({thread.name for thread in reading})
         self._finish(intake, sender, reading)
         if self._error is not None:
@@ -79,9 +84,13 @@ class Agent:
         return DONE
 
     def _reads(self, source: Source) -> Callable[[], None]:
+        patient = source.keeps or self._patient
+        intake = self._intake
+        deliver = intake.deliver_patiently if patient else intake.deliver
+
         def read() -> None:
             try:
-                source.run(self._intake.deliver, self._stop)
+                source.run(deliver, self._stop)
             except Stopped:
                 log.debug("%s: stopped", source.name)
 
@@ -144,6 +153,6 @@ class Agent:
         if sender.is_alive():
             self._client.abort()
             sender.join(_POST_S)
-        log.info("%d events wait for the next start", self._spool.waiting)
+        log.info("%d events wait for the next start", self._spool.waiting.events)
         if not (intake.is_alive() or sender.is_alive()):
             self._spool.close()

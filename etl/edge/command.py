@@ -17,9 +17,9 @@ from etl.edge.client import TIMEOUT_S, Client
 from etl.edge.errors import EdgeError, WrongUse
 from etl.edge.pack import pack
 from etl.edge.sender import BATCH, Pace
+from etl.edge.size import Size
 from etl.edge.sources import HELP
 from etl.edge.spool import LIMIT, Spool
-from etl.edge.spool_rows import Size
 
 WRONG_USE = 2
 KEY = "FLOORPULSE_KEY"
@@ -82,7 +82,11 @@ def _add_run(commands: Any) -> None:
     _option(run, "--batch", "Most events in a post.", BATCH, **number)
     seconds = {"type": float, "metavar": "S"}
     _option(run, "--gather-s", "Longest wait for a full batch.", 0.5, **seconds)
+    _option(
+        run, "--retry-s", "First wait after a failure, doubled to 60.", 1.0, **seconds
+    )
     _option(run, "--timeout-s", "Longest wait for an answer.", TIMEOUT_S, **seconds)
+    _flag(run, "--wait", "When the spool is full, have sources wait; drop nothing.")
     _flag(run, "--stamp", "An event without a time happened when it came.")
     _option(run, "--log-level", "What is logged.", "info", choices=_LEVELS)
 
@@ -158,9 +162,11 @@ def _run(options: argparse.Namespace) -> int:
         timeout_s=options.timeout_s,
     )
     limit = Size(options.max_events, options.max_mb << 20)
-    pace = Pace(options.batch, options.gather_s, options.stamp)
+    pace = Pace(options.batch, options.gather_s, options.retry_s, options.stamp)
     folder = Path(options.spool)
-    return Agent(Settings(options.source, client, folder, limit, pace)).run()
+    return Agent(
+        Settings(options.source, client, folder, limit, pace, options.wait)
+    ).run()
 
 
 def _status(options: argparse.Namespace) -> int:

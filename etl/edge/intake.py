@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import queue
 import sqlite3
+import threading
 import time
 
 from etl.edge.lines import Chunk
+from etl.edge.size import Size
 from etl.edge.spool import Spool
 from etl.edge.stop import Stop
 
@@ -34,9 +36,14 @@ class Intake:
     def __init__(self, spool: Spool, stop: Stop) -> None:
         self._spool, self._stop = spool, stop
         self._queue: queue.Queue[Chunk | None] = queue.Queue(_QUEUE)
+        # What was delivered and is not stored yet.
+        self._pending = Size()
+        self._lock = threading.Lock()
 
     def deliver(self, chunk: Chunk) -> None:
         """Hand over lines; waits while the disk is behind. Stopped at the end."""
+        with self._lock:
+            self._pending += chunk.size
         while True:
             try:
                 self._queue.put(chunk, timeout=1.0)
@@ -45,6 +52,17 @@ class Intake:
                     raise Stopped from None
             else:
                 return
+
+    def deliver_patiently(self, chunk: Chunk) -> None:
+        """The same for a source that can wait: nothing is dropped for its lines.
+
+        It waits while the spool is half full; the other half is for those that cannot.
+        """
+        for part in chunk.parts(max(1, self._spool.limit.events // 4)):
+            self._await_room(part)
+            if self._stop.is_set():
+                raise Stopped
+            self.deliver(part)
 
     def end(self) -> None:
         """Nothing more comes: `run` returns when all is stored."""
@@ -55,10 +73,26 @@ class Intake:
         ended = False
         while not ended:
             chunks, ended = self._gathered()
-            if chunks and self._stored(chunks):
-                for chunk in chunks:
-                    if chunk.durable is not None:
-                        chunk.durable()
+            if not chunks or not self._stored(chunks):
+                continue
+            stored = sum((chunk.size for chunk in chunks), Size())
+            with self._lock:
+                self._pending -= stored
+            for chunk in chunks:
+                if chunk.durable is not None:
+                    chunk.durable()
+            self._spool.wake()
+
+    def _await_room(self, chunk: Chunk) -> None:
+        limit = self._spool.limit
+        half = Size(limit.events // 2, limit.bytes // 2)
+
+        def fits() -> bool:
+            before = self._spool.waiting + self._pending
+            fits = not before.events or not (before + chunk.size).exceeds(half)
+            return fits or self._stop.is_set()
+
+        self._spool.wait_for(fits, None)
 
     def _gathered(self) -> tuple[list[Chunk], bool]:
         """What has come, and whether that was the end."""
@@ -74,7 +108,7 @@ class Intake:
             if chunk is None:
                 return chunks, True
             chunks.append(chunk)
-            size += chunk.size
+            size += chunk.size.bytes
             if until is None:
                 until = time.monotonic() + (0.0 if self._stop.is_set() else GATHER_S)
         return chunks, False

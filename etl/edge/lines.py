@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from etl.edge.clock import Instant
+from etl.edge.size import OVERHEAD, Size
 
 # The server parks longer ones, and keeps as much of them.
 LONGEST_LINE = 65_536
@@ -33,10 +34,18 @@ class Chunk:
     came: Instant
     mark: Mark | None = None
     durable: Callable[[], None] | None = None
-    size: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "size", sum(map(len, self.lines)))
+    @property
+    def size(self) -> Size:
+        """What the lines take."""
+        return Size(len(self.lines), sum(len(line) + OVERHEAD for line in self.lines))
+
+    def parts(self, most: int) -> list[Chunk]:
+        """The same in chunks of so many lines at most; the last tells the source."""
+        starts = range(0, len(self.lines), most)
+        parts = [Chunk(self.lines[at : at + most], self.came) for at in starts]
+        last = parts[-1].lines if parts else []
+        return [*parts[:-1], replace(self, lines=last)]
 
 
 class Splitter:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 100
 _BATCH_BYTES = 512 << 10
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
+_LONGEST_WAIT_S = 60.0
 # What an event itself can be refused for; 500: a fault that may be an event's own.
 _BLAMES = (400, 403, 413, 422)
 _FAULT = 500
@@ -46,6 +46,7 @@ class Pace:
 
     batch: int = BATCH
     gather_s: float = 0.5
+    first_wait_s: float = 1.0
     stamp: bool = False
 
 
@@ -68,7 +69,9 @@ class Sender:
 
     def run(self) -> None:
         """Send until it is time to stop, or nothing is left to drain."""
-        while not (self._stop.is_set() or (self._draining and not self._spool.waiting)):
+        while not (
+            self._stop.is_set() or (self._draining and not self._spool.waiting.events)
+        ):
             try:
                 self._turn()
             except sqlite3.OperationalError as error:
@@ -79,7 +82,9 @@ class Sender:
     def _turn(self) -> None:
         self._await(1, None)
         self._await(self._pace.batch, self._pace.gather_s)
-        if self._stop.is_set() or not self._spool.waiting or not self._knows_the_time():
+        if self._stop.is_set() or not self._spool.waiting.events:
+            return
+        if not self._knows_the_time():
             return
         batch = self._spool.take(self._pace.batch, _BATCH_BYTES)
         if not batch:
@@ -90,7 +95,9 @@ class Sender:
     def _await(self, events: int, timeout_s: float | None) -> None:
         self._spool.wait_for(
             lambda: (
-                self._spool.waiting >= events or self._draining or self._stop.is_set()
+                self._spool.waiting.events >= events
+                or self._draining
+                or self._stop.is_set()
             ),
             timeout_s,
         )
@@ -173,12 +180,11 @@ class Sender:
     def _wait(self, trouble: str, retry_after_s: float) -> None:
         """Rest before the next attempt: longer each time, and not all at once."""
         self._failures += 1
-        backoff_s = min(
-            _FIRST_WAIT_S * 2 ** min(self._failures - 1, 9), _LONGEST_WAIT_S
-        )
+        doubled_s = self._pace.first_wait_s * 2 ** min(self._failures - 1, 16)
+        backoff_s = min(doubled_s, _LONGEST_WAIT_S)
         wait_s = max(retry_after_s, backoff_s) * random.uniform(0.75, 1.25)  # noqa: S311
         if trouble != self._trouble or time.monotonic() - self._said_at > _SAY_EVERY_S:
-            log.warning("not sent: %s; %d wait", trouble, self._spool.waiting)
+            log.warning("not sent: %s; %d wait", trouble, self._spool.waiting.events)
             self._trouble, self._said_at = trouble, time.monotonic()
             with suppress(sqlite3.OperationalError):
                 self._spool.note("trouble", f"{trouble}")

@@ -7,6 +7,7 @@ import os
 import select
 import selectors
 import socket
+import stat
 import termios
 import tty
 from collections.abc import Callable
@@ -30,6 +31,8 @@ class Source(Protocol):
     """Something that gives lines."""
 
     name: str
+    # Whether what is not read stays where it is: then it may wait there.
+    keeps: bool
 
     def run(self, deliver: Deliver, stop: Stop) -> None:
         """Deliver until it is time to stop, or nothing more can come."""
@@ -43,6 +46,9 @@ class Stdin:
 
     name = "stdin"
 
+    def __init__(self) -> None:
+        self.keeps = stat.S_ISREG(os.fstat(0).st_mode)
+
     def run(self, deliver: Deliver, stop: Stop) -> None:
         """See Source."""
         _read_on(0, deliver, stop)
@@ -53,6 +59,8 @@ class Stdin:
 
 class SerialLine:
     """A device that speaks in lines: opened raw, and again when it comes back."""
+
+    keeps = False
 
     def __init__(self, path: str, baud: int) -> None:
         self.name = f"serial:{path}"
@@ -150,9 +158,13 @@ class _Peer:
 class Listener:
     """A socket that cameras connect to and write lines into."""
 
-    def __init__(self, name: str, bound: socket.socket, *, acks: bool) -> None:
+    keeps = False
+
+    def __init__(
+        self, name: str, bound: socket.socket, *, acks: bool, path: str | None = None
+    ) -> None:
         self.name = name
-        self._bound, self._acks = bound, acks
+        self._bound, self._acks, self._path = bound, acks, path
         self._selector = selectors.DefaultSelector()
 
     def run(self, deliver: Deliver, stop: Stop) -> None:
@@ -175,6 +187,9 @@ class Listener:
                 key.data.connection.close()
         self._selector.close()
         self._bound.close()
+        if self._path is not None:
+            with suppress(OSError):
+                os.unlink(self._path)
 
     def _accept(self) -> None:
         with suppress(OSError):

@@ -10,11 +10,10 @@ import logging
 import os
 import re
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from etl.edge.clock import now
@@ -78,10 +77,11 @@ class _Tail:
 class Folder:
     """All NDJSON files of one folder."""
 
+    keeps = True
+
     def __init__(self, path: Path, spool: Spool) -> None:
         self.name = f"folder {path}"
         self._path, self._spool = path, spool
-        self._most_lines = max(1, spool.limit.events // 4)
         self._tails: dict[str, _Tail] = {}
         self._left: list[_Tail] = []
         self._complaints: dict[str, str] = {}
@@ -96,26 +96,13 @@ class Folder:
             with self._complaining(self._path):
                 self._look()
             for chunk in self._chunks():
-                if not self._delivered(chunk, deliver, stop):
-                    return
+                deliver(chunk)
             stop.wait(_POLL_S)
 
     def close(self) -> None:
         """See Source."""
         for tail in self._tails.values():
             tail.let_go()
-
-    def _delivered(self, chunk: Chunk, deliver: Deliver, stop: Stop) -> bool:
-        """Whether it is stored; False at the end."""
-        while not self._spool.has_room():
-            if stop.wait(_POLL_S / 2):
-                return False
-        stored = threading.Event()
-        deliver(replace(chunk, durable=stored.set))
-        while not stored.wait(_POLL_S):
-            if stop.is_set():
-                return False
-        return True
 
     def _look(self) -> None:
         """Find what is new, renamed, changed or gone."""
@@ -175,7 +162,6 @@ class Folder:
         """Lines at the front of a block, and the bytes they take."""
         *whole, rest = data.split(b"\n")
         if whole:
-            whole = whole[: self._most_lines]
             return whole_lines(whole), sum(map(len, whole)) + len(whole)
         endless = len(rest) == _BLOCK_BYTES
         if endless or final or (rests and isinstance(parsed(rest), dict)):

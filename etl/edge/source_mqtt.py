@@ -30,6 +30,9 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 class Broker:
     """One subscription with a session that the broker keeps while we are away."""
 
+    # A broker's queue is bounded too, and drops without asking what.
+    keeps = False
+
     def __init__(self, url: str, client_id: str) -> None:
         address, topic, parts = _parts(url)
         self.name = f"mqtt {address} {topic}"

@@ -83,7 +83,7 @@ def _unix(name: str) -> Source:
         os.unlink(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     _bind(bound, path, name)
-    return Listener(name, bound, acks=_acks(parts.query))
+    return Listener(name, bound, acks=_acks(parts.query), path=path)
 
 
 def _is_abandoned(path: str) -> bool:

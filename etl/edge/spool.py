@@ -15,7 +15,8 @@ from etl.edge import spool_rows
 from etl.edge.clock import wall_us
 from etl.edge.clocks import Clocks
 from etl.edge.lines import Chunk, Mark, rank_of
-from etl.edge.spool_rows import OVERHEAD, Held, Size
+from etl.edge.size import OVERHEAD, Size
+from etl.edge.spool_rows import Held
 from etl.edge.store import Store
 
 log = logging.getLogger(__name__)
@@ -61,9 +62,9 @@ class Spool:
         self._store.close()
 
     @property
-    def waiting(self) -> int:
-        """Events that have not been taken out."""
-        return self._held.waiting.events
+    def waiting(self) -> Size:
+        """What has not been taken out."""
+        return self._held.waiting
 
     def marks(self) -> list[Mark]:
         """How far files are read."""
@@ -91,7 +92,7 @@ class Spool:
             for epoch in (self.clocks.epoch_of(chunk.came),)
             for line in chunk.lines
         ]
-        came = Size(len(rows), sum(len(row[3]) + OVERHEAD for row in rows))
+        came = sum((chunk.size for chunk in chunks), Size())
         marks = [c.mark for c in chunks if c.mark]
         with self._changed:
             with self._store.transaction() as db:
@@ -183,7 +184,7 @@ class Spool:
                     "select rank, epoch, arrived_us, body from refused order by id"
                 ).rowcount
                 db.execute("delete from refused")
-            self._held = Held(self._held.waiting + self._held.refused)
+            self._held = Held(self._held.waiting + self._held.refused, Size())
             self._changed.notify_all()
         return again
 
@@ -201,11 +202,6 @@ class Spool:
         """Have those who wait look again."""
         with self._changed:
             self._changed.notify_all()
-
-    def has_room(self) -> bool:
-        """Whether a source that keeps what it has may give more: half is for others."""
-        half = Size(self.limit.events // 2, self.limit.bytes // 2)
-        return not (self._held.waiting + self._held.refused).exceeds(half)
 
     def _say(self, lost: Counter[str]) -> None:
         self._dropped += lost

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from etl.edge.lines import NO_EVENT, PRODUCT_COUNT, STATE
+from etl.edge.size import OVERHEAD, Size
 
-# What an event takes beside its own bytes, its place in the index included.
-OVERHEAD = 64
 REFUSED = -1
 # The names of counters, in the order in which things are dropped.
 DROPPED = {
@@ -32,29 +31,11 @@ _RANK_FIRST = (
 
 
 @dataclass(frozen=True)
-class Size:
-    """How many events, and the bytes they take."""
-
-    events: int = 0
-    bytes: int = 0
-
-    def __add__(self, other: Size) -> Size:
-        return Size(self.events + other.events, self.bytes + other.bytes)
-
-    def __sub__(self, other: Size) -> Size:
-        return Size(self.events - other.events, self.bytes - other.bytes)
-
-    def exceeds(self, other: Size) -> bool:
-        """Whether it is more than the other, in events or in bytes."""
-        return self.events > other.events or self.bytes > other.bytes
-
-
-@dataclass(frozen=True)
 class Held:
     """What a spool holds: what waits, and what the server refused."""
 
-    waiting: Size = Size()
-    refused: Size = Size()
+    waiting: Size
+    refused: Size
 
 
 def held(db: sqlite3.Connection) -> Held:
