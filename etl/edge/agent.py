@@ -50,7 +50,7 @@ class Agent:
         self._spool = Spool(settings.folder, settings.limit)
         try:
             self._sources = open_sources(settings.sources, self._spool)
-        except EdgeError:
+        except (EdgeError, OSError):
             self._spool.close()
             raise
         self._spool.note("server", settings.client.url)

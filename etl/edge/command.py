@@ -182,9 +182,8 @@ def _refused(options: argparse.Namespace) -> int:
     folder = Path(options.spool)
     if options.retry:
         status.status(folder)
-        spool = Spool(folder)
-        print(f"{spool.retry_refused()} events wait for the server again.")
-        spool.close()
+        with Spool(folder) as spool:
+            print(f"{spool.retry_refused()} events wait for the server again.")
         return DONE
     for line in status.refused(folder):
         print(json.dumps(line, ensure_ascii=False))

@@ -57,6 +57,12 @@ class Spool:
         self._dropped: Counter[str] = Counter()
         self._said_at = float("-inf")
 
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Nothing may be asked of it any more."""
         self._store.close()

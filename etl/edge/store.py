@@ -46,7 +46,11 @@ class Store:
         self._reserve = max(reserve, _LEAST_RESERVE)
         self._mutex = threading.RLock()
         self._lock = _locked(folder)
-        self._db = self._open()
+        try:
+            self._db = self._open()
+        except (EdgeError, sqlite3.Error, OSError):
+            self._lock.close()
+            raise
         self._keep_ballast()
 
     @contextmanager
@@ -167,7 +171,7 @@ def _make(path: Path, reserve: int) -> None:
         db.execute("pragma synchronous = off")
         db.execute("pragma journal_mode = off")
         db.executescript(script)
-        _stretch(db, reserve // _PIECE)
+        _stretch(db, -(-reserve // _PIECE))
         db.execute("pragma journal_mode = wal")
     with draft.open("rb") as file:
         os.fsync(file.fileno())

@@ -128,6 +128,7 @@ def refuses(status: int, *bad: bytes, message: str = "bad") -> Behaviour:
 def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one packet an answer
 
         def do_GET(self) -> None:
             self._answer(Reply(200, b'{"status":"ok"}'))
