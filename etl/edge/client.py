@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from etl.edge.clock import ServerClock, server_clock, since_boot_us
 from etl.edge.errors import WrongUse
+from etl.edge.lines import parsed
 
 TIMEOUT_S = 30.0
 _EVENTS, _HEALTH = "/api/v1/events", "/api/v1/health"
@@ -79,8 +80,13 @@ class Client:
 
     def post(self, lines: Sequence[bytes]) -> Answer:
         """Send events, a line each."""
-        body = b"\n".join(lines)
-        headers = {"Content-Type": "application/x-ndjson"}
+        if any(isinstance(parsed(line), dict) for line in lines):
+            body, kind = b"\n".join(lines), "application/x-ndjson"
+        else:
+            # No JSON at all would be a wrong post; so it is parked like other lines.
+            texts = [line.decode("utf-8", "backslashreplace") for line in lines]
+            body, kind = json.dumps(texts).encode(), "application/json"
+        headers = {"Content-Type": kind}
         if len(body) > _PACKED_FROM:
             body = gzip.compress(body, 6)
             headers["Content-Encoding"] = "gzip"

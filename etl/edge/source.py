@@ -170,7 +170,6 @@ class Listener:
     def run(self, deliver: Deliver, stop: Stop) -> None:
         """See Source."""
         self._bound.setblocking(False)
-        self._bound.listen()
         self._selector.register(self._bound, selectors.EVENT_READ)
         self._selector.register(stop, selectors.EVENT_READ)
         while not stop.is_set():

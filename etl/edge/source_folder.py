@@ -29,7 +29,7 @@ _NAMES = re.compile(r"\.(ndjson|jsonl)(\.\d+)?$")
 _POLL_S = 1.0
 _BLOCK_BYTES = 128 << 10
 # A last line without its end is taken when it is whole and the file rests so long.
-_REST_S = 5.0
+_REST_S = 2.0
 _HEAD_BYTES = 256
 # More files than that are opened for each reading, and not kept open.
 _MOST_OPEN = 128

@@ -100,6 +100,7 @@ def _is_abandoned(path: str) -> bool:
 def _bind(bound: socket.socket, address: tuple[str, int] | str, name: str) -> None:
     try:
         bound.bind(address)
+        bound.listen()
     except OSError as error:
         bound.close()
         raise EdgeError(f"Cannot listen on {name}: {error.strerror}.") from error

@@ -54,7 +54,7 @@ class Post:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server that misbehaves says; `die`: it has read all and says nothing."""
+    """What a server that misbehaves says; `die`: it takes all and says nothing."""
 
     status: int = 200
     body: bytes | None = None
@@ -73,7 +73,7 @@ class Stub:
         self.behaviour, self.ahead = behaviour, ahead
         self.posts: list[Post] = []
         self.taken: list[bytes] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     @contextmanager
@@ -123,6 +123,11 @@ def refuses(status: int, *bad: bytes, message: str = "bad") -> Behaviour:
         return Reply(status, body) if set(bad) & set(post.events) else OK
 
     return behave
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Agents are killed in the middle of their posts."""
 
 
 def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
