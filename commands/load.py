@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands.following import followed, rows_done
 from commands.options import Json, option
 from commands.output import console, note, print_json, print_table
 from commands.session import ready_dsn
@@ -66,6 +67,13 @@ def load(
         int,
         option("--jobs", "How many processes load side by side.", min=1, max=64),
     ] = 1,
+    follow: Annotated[
+        bool, option("--follow", "Go on with what one file grows by, until Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float,
+        option("--every", "Seconds between looks, with --follow.", min=0.05, max=3600),
+    ] = 1.0,
     dry_run: Annotated[
         bool, option("--dry-run", "Store nothing; tell what would be parked, and why.")
     ] = False,
@@ -76,15 +84,28 @@ def load(
     Exit code 3: done, but rows were parked or in conflict.
     """
     from etl.files_found import found
-    from sql.errors import BadSetting, InputError
+    from sql.errors import BadSetting
 
     reading = _reading(site, timezone, mapping or [], preset, codes)
+    if follow:
+        if len(file) != 1 or jobs > 1 or dry_run:
+            raise BadSetting("--follow is for one file, without --jobs and --dry-run")
+        results = [followed(ready_dsn(), file[0], reading, every)]
+        _end(results, as_json=as_json, dry_run=False)
+        return
     paths, notices = found(file)
     for notice in notices:
         note(notice)
     if jobs > 1 and "-" in paths:
         raise BadSetting("stdin is one stream: --jobs is for files")
     results = _load(paths, reading, jobs, dry_run=dry_run)
+    _end(results, as_json=as_json, dry_run=dry_run)
+
+
+def _end(results: list[FileResult], *, as_json: bool, dry_run: bool) -> None:
+    """Tell what became of the files, and leave with the code that says it."""
+    from sql.errors import InputError
+
     _report(results, as_json=as_json, dry_run=dry_run)
     if failed := [result.error for result in results if result.error]:
         raise InputError(failed[0] if len(failed) == 1 else _all_failed(failed))
@@ -130,7 +151,7 @@ def _load(
 
     dsn = ready_dsn()
     if jobs > 1:
-        with _rows_done(jobs) as tell:
+        with rows_done(f"{jobs} processes") as tell:
             return Crew(dsn, reading, jobs, dry_run, tell).load(paths)
     return load_all(dsn, paths, reading, dry_run=dry_run, progress=_progress)
 
@@ -163,22 +184,6 @@ def _progress(path: str) -> Iterator[Tell | None]:
             )
 
         yield tell
-
-
-@contextmanager
-def _rows_done(jobs: int) -> Iterator[Callable[[int], None]]:
-    """Rows that all processes have read, on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    rows = TextColumn("{task.completed:,} rows")
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), rows)
-    bar_console = console(stderr=True)
-    with Progress(*columns, TimeElapsedColumn(), console=bar_console) as bar:
-        task = bar.add_task(f"{jobs} processes", total=None)
-        yield lambda count: bar.update(task, completed=count)
 
 
 def _report(results: list[FileResult], *, as_json: bool, dry_run: bool) -> None:

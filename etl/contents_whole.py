@@ -41,7 +41,7 @@ class WholeFile:
             if digest == (self._digest_at(place) if place else _NOTHING)
         }
 
-    def skip(self, bytes_done: int, lines_done: int) -> None:  # noqa: ARG002
+    def skip(self, bytes_done: int, lines_done: int, block_end: int) -> None:  # noqa: ARG002
         self.rows_done = lines_done
 
     def place(self) -> str:

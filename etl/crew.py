@@ -67,8 +67,13 @@ def load_all(
 def failed(path: str, error: Exception) -> FileResult:
     """A file that was not loaded to its end, with the counts of what stays."""
     report = error.report if isinstance(error, LoadError) else LoadReport(source=path)
+    return FileResult(report, str(error), is_of_database(error))
+
+
+def is_of_database(error: Exception) -> bool:
+    """Whether it was the database that failed, and not what was to be loaded."""
     cause = error.__cause__ if isinstance(error, LoadError) else error
-    return FileResult(report, str(error), isinstance(cause, psycopg.Error | DsnError))
+    return isinstance(cause, psycopg.Error | DsnError)
 
 
 @dataclass(frozen=True)
@@ -196,17 +201,11 @@ def _order(
 def _joined(path: str, parts: list[tuple[int, FileResult]]) -> FileResult:
     """One result of a file's parts, in their order."""
     whole = FileResult(LoadReport(source=path))
-    into = whole.report
     for _, part in sorted(parts, key=lambda item: item[0]):
-        report = part.report
-        into.add(report)
-        into.load_id = report.load_id if len(parts) == 1 else None
-        into.source, into.dry_run = report.source, report.dry_run
-        into.resumed |= report.resumed
-        into.notices += [n for n in report.notices if n not in into.notices]
-        into.warnings += report.warnings
-        into.examples += report.examples
-        into.seconds += report.seconds
+        whole.report.join(part.report)
+        whole.report.source = part.report.source
+        if len(parts) == 1:
+            whole.report.load_id = part.report.load_id
         whole.error = whole.error or part.error
         whole.database |= part.database
     return whole

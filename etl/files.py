@@ -52,6 +52,16 @@ class LoadReport(Counts):
     examples: list[dict[str, object]] = field(default_factory=list)
     seconds: float = 0.0
 
+    def join(self, other: LoadReport) -> None:
+        """Take in another part of the same file."""
+        self.add(other)
+        self.dry_run = other.dry_run
+        self.resumed |= other.resumed
+        self.notices += [n for n in other.notices if n not in self.notices]
+        self.warnings += other.warnings
+        self.examples += other.examples
+        self.seconds += other.seconds
+
 
 class LoadError(InputError):
     """The file was not loaded to its end. Mend what is said and load it again."""
@@ -125,6 +135,7 @@ class Load:
         self.check: Check | None = None
         self.told = 0
         self.part: Part | None = None
+        self.follows = False
         self._entry: Entry | None = None
         self._left_out = 0
 
@@ -135,14 +146,16 @@ class Load:
         tell: Callable[[LoadProgress], None],
     ) -> None:
         """Read the content to its end; LoadError where that fails on the way."""
-        self.report.notices += content.notices
+        # One list: some is only known on the way.
+        self.report.notices = content.notices
         books = Books(door.conn)
         if not self.report.dry_run:
             format_ = {"format": content.format, "header": content.header}
             place = {"part": asdict(self.part)} if self.part else {}
             options = json.dumps(format_ | place | self.reading.as_json())
             site = self.reading.site
-            entry = books.enter(content, self.report.source, site, options)
+            name, grows = self.report.source, self.follows
+            entry = books.enter(content, name, site, options, grows=grows)
             self._entry = entry
             self.report.load_id, self.report.resumed = entry.load_id, entry.resumed
         try:
