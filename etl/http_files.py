@@ -204,7 +204,7 @@ async def _timed(request: Request) -> AsyncIterator[bytes]:
     """The body's pieces; 408 for one that comes too slowly. Our own time is free."""
     waited_s, received = 0.0, 0
     began = time.monotonic()
-    async for piece in pieces_of(request, None, PATIENCE_S):
+    async for piece in pieces_of(request, PATIENCE_S):
         waited_s += time.monotonic() - began
         received += len(piece)
         if waited_s > _SLOW_FOR_S and received < waited_s * _SLOWEST_BYTES_PER_S:

@@ -73,7 +73,7 @@ def texts_of(
     documents = list(documents)
     columns: dict[str, list[str | None]] = {}
     for name, field in names.items():
-        texts = [_text(document.get(name), field) for document in documents]
+        texts = [text_of(document.get(name), field) for document in documents]
         said = columns.get(field)
         columns[field] = (
             texts
@@ -83,7 +83,7 @@ def texts_of(
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
-def _text(value: Any, field: str) -> str | None:
+def text_of(value: Any, field: str) -> str | None:
     """A JSON value as the text that shape reads; WRONG_TYPE before what cannot be."""
     if type(value) is str:
         if value.isascii() or _encodable(value):
