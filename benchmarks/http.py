@@ -1,8 +1,8 @@
 """Events over HTTP against `floorpulse load`, and single posts against a no-op.
 
 `python -m benchmarks.http --rows 200000 --seconds 10 --file-rows 2000000 [--dsn URI]`
-Clients and server share the machine's cores; each server is a process of its own. A file
-of 13.5 million rows is 1 GB. `--only arrays`, `singles` or `file` measures one of them.
+Clients and server share the machine's cores; each server is a process of its own. A
+file of 13.5 million rows is 1 GB. `--only arrays`, `singles` or `file` measures one.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ FILE_BAR, FILE_MEMORY_BAR_MB = 0.7, 250
 EVENTS = "/api/v1/events"
 FILE = "/api/v1/events/file"
 _PIECE = 1 << 16
+_AS_SERVE = {"POLARS_MAX_THREADS": "1"}
 # The API, and beside it a route that reads a body and does nothing.
 _SERVER = """
 import gc, socket, sys
@@ -99,7 +100,7 @@ def server(dsn: str) -> Iterator[Served]:
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER, dsn, str(bound.fileno())],
         pass_fds=[bound.fileno()],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | _AS_SERVE,
     )
     bound.close()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import threading
@@ -65,6 +66,9 @@ def serve(
     """Serve the dashboard and the API, until Ctrl-C."""
     begin(log_level)
     bound = listening(host, port)
+    # Batches of requests are small: handing their columns to threads cost more than
+    # the columns. Requests have threads of their own.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
     import uvicorn
 
     if api_only:

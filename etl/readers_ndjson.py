@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def texts_of(
     documents = list(documents)
     columns: dict[str, list[str | None]] = {}
     for name, field in names.items():
-        texts = [text_of(document.get(name), field) for document in documents]
+        texts = _texts([document.get(name) for document in documents], field)
         said = columns.get(field)
         columns[field] = (
             texts
@@ -81,6 +82,16 @@ def texts_of(
             else [a if a is not None else b for a, b in zip(said, texts, strict=True)]
         )
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
+def _texts(values: list[Any], field: str) -> list[str | None]:
+    """Values of one field as texts; most columns hold plain text, or nothing."""
+    kinds = set(map(type, values))
+    if kinds == {NoneType}:
+        return values
+    if kinds <= {str, NoneType} and "".join(filter(None, values)).isascii():
+        return values
+    return [text_of(value, field) for value in values]
 
 
 def text_of(value: Any, field: str) -> str | None:
