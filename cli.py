@@ -12,6 +12,7 @@ from commands import (
     db,
     doctor,
     drift,
+    edge,
     export,
     key,
     load,
@@ -22,6 +23,7 @@ from commands import (
     shift,
     site,
     up,
+    validations,
     worker,
     workstation,
 )
@@ -51,10 +53,12 @@ app.add_typer(key.app, name="key")
 app.command("export")(export.export)
 app.add_typer(drift.app, name="drift")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(validations.app, name="validations")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)
 app.command("simulate")(processes.simulate)
+app.command("edge", context_settings=edge.SETTINGS)(edge.edge)
 
 
 def main() -> None:
