@@ -31,7 +31,7 @@ from sql.errors import DsnError, FloorpulseError, InputError
 PATIENCE_S = 30.0
 LOADS_AT_ONCE = 2
 MOST_TOLD = 1_000
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 _PIPE_BYTES = 2 << 20
 # Whoever sends less for a minute keeps others from sending.
 _SLOWEST_BYTES_PER_S, _SLOW_FOR_S = 1024, 60.0
