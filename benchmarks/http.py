@@ -47,6 +47,7 @@ import uvicorn
 from fastapi import Request
 from starlette.responses import Response
 from etl.http import create_app
+from etl.http_protocol import WatchfulProtocol
 
 app = create_app(sys.argv[1])
 
@@ -57,7 +58,9 @@ async def noop(request: Request) -> Response:
 app.add_api_route("/noop", noop, methods=["POST"])
 bound = socket.socket(fileno=int(sys.argv[2]))
 gc.freeze()  # as `floorpulse serve` does
-config = uvicorn.Config(app, log_level="warning", access_log=False)
+config = uvicorn.Config(
+    app, http=WatchfulProtocol, log_level="warning", access_log=False
+)
 uvicorn.Server(config).run(sockets=[bound])
 """
 

@@ -75,11 +75,13 @@ def export(
 
     A mended file is loaded as any other; the lines parked before stay in the books.
     """
-    from etl.retry import Filter, exported, parked_rows
+    import getpass
+
+    from etl.retry import Filter, taken_out
 
     with database() as conn:
-        rows = parked_rows(conn, Filter(site, code, source))
-    content = exported(rows)
+        which = Filter(site, code, source)
+        content, rows = taken_out(conn, which, getpass.getuser())
     if not rows:
         note("Nothing is parked.")
         return
@@ -89,7 +91,7 @@ def export(
         return
     with open(output, "wb") as file:
         file.write(content)
-    note(f"{len(rows)} lines written to {output}.")
+    note(f"{rows} lines written to {output}.")
 
 
 @app.command("retry")

@@ -26,7 +26,7 @@ from etl.http_reader import Reader
 from sql.keys import PREFIX, digest
 
 SOURCE = "http"
-KEEP_S = 1.0
+KEEP_S = 0.25
 _KEY = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})")
 # A stranger's wrong keys, a second; ten times that at once.
 _GUESSES_PER_S = 2.0

@@ -20,6 +20,7 @@ from etl.door_few import Known, Plain, known_sites, ordered, parameters, plain
 from etl.door_keys import KeyBook, arrival_of
 from etl.http_answers import Answer
 from etl.http_posts import GONE, Post, Received, fail, gone, tell
+from etl.shape_codes import LONGEST_IDENTIFIER
 from sql import queries
 from sql.connect import session_conninfo
 
@@ -191,11 +192,16 @@ def _parted(
 
 def _site_of(post: Post) -> str | None:
     """The one site of a post; None where there is none, or several."""
-    named = {
-        site if type(site) is str else None
-        for site in (document.get("site_id") for document in post.events.documents)
-    }
-    return named.pop() if len(named) == 1 else None
+    named = [document.get("site_id") for document in post.events.documents]
+    site = named[0] if named else None
+    # What is no printable text cannot even be asked for.
+    if (
+        type(site) is not str
+        or not site.isprintable()
+        or len(site) > LONGEST_IDENTIFIER
+    ):
+        return None
+    return site if all(other == site for other in named) else None
 
 
 async def _close(conn: AsyncConnection[Any]) -> None:

@@ -19,10 +19,9 @@ from etl.http_pages import After, SiteOf, checked, keys_of, page, tagged
 from etl.http_reader import Reader
 from etl.http_schema import READ_ERRORS, answer
 from etl.mend import Mend
-from etl.retry import Filter, Orders, exported, parked_rows, retry
+from etl.retry import Filter, Orders, retry, taken_out
 from sql.connect import connect
 from sql.errors import DsnError, FloorpulseError
-from sql.keys import audit
 
 T = TypeVar("T")
 
@@ -200,14 +199,7 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
 
 def _export(dsn: str, which: Filter, who: str) -> bytes:
     with connect(dsn) as conn:
-        rows = parked_rows(conn, which, limit=_MOST_EXPORTED + 1)
-        if len(rows) > _MOST_EXPORTED:
-            said = f"These are more than {_MOST_EXPORTED:,}: name a code or a source"
-            raise FloorpulseError(said)
-        content = exported(rows)
-        told = which.values() | {"rows": len(rows)}
-        audit(conn, who, "rejects.export", which.site or "all sites", told)
-    return content
+        return taken_out(conn, which, who, most=_MOST_EXPORTED)[0]
 
 
 def _refuse_foreign(caller: Caller, how: MendOf) -> None:

@@ -133,6 +133,22 @@ def parked_rows(
     return [Parked(*row) for row in rows]
 
 
+def taken_out(
+    conn: Connection, which: Filter, who: str, *, most: int | None = None
+) -> tuple[bytes, int]:
+    """Parked lines as a file, and how many; who took them out is in the audit log.
+
+    BadSetting where they are more than `most`, or of files with different columns.
+    """
+    rows = parked_rows(conn, which, limit=None if most is None else most + 1)
+    if most is not None and len(rows) > most:
+        raise BadSetting(f"These are more than {most:,}: name a code or a source")
+    content = exported(rows)
+    told = which.values() | {"rows": len(rows)}
+    audit(conn, who, "rejects.export", which.site or "all sites", told)
+    return content, len(rows)
+
+
 def exported(rows: Sequence[Parked]) -> bytes:
     """Parked lines as they came, header included, as one file to mend and load.
 

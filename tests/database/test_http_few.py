@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,7 +43,7 @@ def some(count: int, seconds: float = 0) -> list[dict[str, Any]]:
 
 
 def posted(api: httpx.Client, events: Any) -> dict[str, Any]:
-    answer = api.post(f"{V1}/events", json=events)
+    answer = api.post(f"{V1}/events", content=json.dumps(events).encode())
     assert answer.status_code == 200, answer.text
     said: dict[str, Any] = answer.json()
     return said
@@ -89,21 +90,26 @@ def test_what_is_stored_already_is_told_as_ever(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ["plain"], indirect=True)
-def test_one_bad_event_leaves_its_neighbours_alone(dsn: str) -> None:
+def test_one_bad_event_leaves_its_neighbours_alone(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """The posts come at once: plain and not, of two sites, of a new worker."""
     posts: list[Any] = [[one] for one in some(30)]
     posts[3] = posts[3][0] | {"time": "noon"}
     posts[7] = [posts[7][0], some(1, seconds=901)[0] | {"site_id": "other"}]
     posts[9] = posts[9][0] | {"worker_id": "W2"}
     posts[11] = [posts[11][0], 17]
+    posts[13] = posts[13][0] | {"site_id": "\0"}
+    posts[15] = posts[15][0] | {"site_id": "\ud800"}
     with serving(dsn) as api:
         posted(api, some(3, seconds=1000))
         with ThreadPoolExecutor(8) as pool:
             told = list(pool.map(lambda post: posted(api, post), posts))
+    assert "failed" not in caplog.text
     parked = [len(said["parked"]) for said in told]
-    assert parked == [int(at in (3, 11)) for at in range(30)]
+    assert parked == [int(at in (3, 11, 13, 15)) for at in range(30)]
     stored = [said["stored"] for said in told]
-    assert stored == [{3: 0, 7: 2}.get(at, 1) for at in range(30)]
+    assert stored == [{3: 0, 7: 2, 13: 0, 15: 0}.get(at, 1) for at in range(30)]
 
 
 def test_a_chunk_that_went_is_made_again(dsn: str, conn: psycopg.Connection) -> None:
