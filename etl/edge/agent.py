@@ -155,4 +155,5 @@ class Agent:
             sender.join(_POST_S)
         log.info("%d events wait for the next start", self._spool.waiting.events)
         if not (intake.is_alive() or sender.is_alive()):
+            self._client.close()
             self._spool.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ TIMEOUT_S = 30.0
 _EVENTS, _HEALTH = "/api/v1/events", "/api/v1/health"
 _LONGEST_ANSWER = 4 << 20
 _PACKED_FROM = 1_000
+_KEY = re.compile(r"[!-~]+")
 _COUNTS = ("stored", "duplicates", "conflicts")
 
 
@@ -66,10 +68,15 @@ class Client:
         self._base = parts.path.rstrip("/")
         self._query = f"?{urlencode({'site': site})}" if site else ""
         self._headers = {"User-Agent": "floorpulse-edge", "Accept": "application/json"}
+        if key is not None and not _KEY.fullmatch(key):
+            raise WrongUse("the ingestion key is no word of letters and digits")
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=ca_file)
+            try:
+                context = ssl.create_default_context(cafile=ca_file)
+            except OSError as error:
+                raise WrongUse(f"--ca-file {ca_file}: {error}") from error
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 parts.hostname, port, timeout=timeout_s, context=context
             )
@@ -106,6 +113,10 @@ class Client:
             return Answer(0, said)
         return answer
 
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
     def abort(self) -> None:
         """End a request of another thread."""
         socket = self._connection.sock
@@ -132,7 +143,7 @@ class Client:
             self._connection.request(method, url, body, self._headers | headers)
             response = self._connection.getresponse()
             text = response.read(_LONGEST_ANSWER)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             self._connection.close()
             return Answer(0, f"no answer: {error or type(error).__name__}")
         if response.will_close or not response.isclosed():

@@ -206,6 +206,25 @@ def _raw(terminal: int) -> bool:
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--server", "plant-server"), "no address"),
+        (("--retry-s", "0"), "must be from 0.01"),
+        (("--max-events", "0"), "must be 1 or more"),
+        (("--key-file", "/nowhere", "--server", "http://x"), "/nowhere"),
+        ((), "--server is missing"),
+    ],
+)
+def test_an_option_that_cannot_be(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = edge("run", "-", "--spool", tmp_path, *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("source", "said"),
     [
         ("nowhere", "is no folder"),
