@@ -107,7 +107,7 @@ class Client:
 
     def health(self) -> Answer:
         """Whether a floorpulse server is there, and what time it has."""
-        answer = self._ask("GET", _HEALTH, None, {})
+        answer = self._ask("GET", _HEALTH, None, {"Cache-Control": "no-cache"})
         if answer.status == 200 and answer.body.get("status") != "ok":
             said = f"{self.url} is answered by something that is no floorpulse server"
             return Answer(0, said)
@@ -171,13 +171,17 @@ def _read(response: http.client.HTTPResponse, text: bytes, sent_us: int) -> Answ
     except ValueError:
         body = None
     body = body if isinstance(body, dict) else {}
-    message = body.get("message") or f"{response.reason}"
+    message = f"{body.get('message') or response.reason}"
     location = response.headers.get("location")
     if location and 300 <= response.status < 400:
         message = f"it has moved to {location}: give that as --server"
-    clock = _clock(response.headers.get("date"), sent_us)
+    # A proxy's copy of an answer has the time of its making.
+    date = None if "age" in response.headers else response.headers.get("date")
+    clock = _clock(date, sent_us)
     wait_s = _seconds(response.headers.get("retry-after"))
-    return Answer(response.status, f"{message}", body, wait_s, clock)
+    # Not every text that JSON can hold can be stored.
+    said = message.encode("utf-8", "backslashreplace").decode()
+    return Answer(response.status, said, body, wait_s, clock)
 
 
 def _clock(date: str | None, sent_us: int) -> ServerClock | None:

@@ -85,6 +85,7 @@ def _add_run(commands: Any) -> None:
     _option(run, "--batch", "Most events in a post.", BATCH, **number)
     seconds = {"type": _seconds, "metavar": "S"}
     _option(run, "--gather-s", "Longest wait for a full batch.", 0.5, **seconds)
+    _option(run, "--look-s", "How often folders are looked at.", 1.0, **seconds)
     _option(
         run, "--retry-s", "First wait after a failure, doubled to 60.", 1.0, **seconds
     )
@@ -167,9 +168,10 @@ def _run(options: argparse.Namespace) -> int:
     limit = Size(options.max_events, options.max_mb << 20)
     pace = Pace(options.batch, options.gather_s, options.retry_s, options.stamp)
     folder = Path(options.spool)
-    return Agent(
-        Settings(options.source, client, folder, limit, pace, options.wait)
-    ).run()
+    settings = Settings(
+        options.source, client, folder, limit, pace, options.wait, options.look_s
+    )
+    return Agent(settings).run()
 
 
 def _status(options: argparse.Namespace) -> int:
