@@ -107,8 +107,8 @@ cross join lateral (
     select case
         when d.verdict = 'wrong' then 'misclassified'
         when e.confidence < %(low_confidence)s::real then 'low_confidence'
-        when floor.draw(%(seed)s, concat_ws(chr(31), %(site)s::text, w.worker_id,
-                b.workstation_id, e.event_type, floor.micros(e.time))) < %(share)s
+        when floor.draw(%(seed)s, %(site)s, w.worker_id, b.workstation_id, e.event_type,
+                e.time) < %(share)s
         then 'sample' end as selected_as
 ) q
 where e.site_key = %(site_key)s and coalesce(e.model_key, 0) = %(model_key)s

@@ -243,14 +243,3 @@ begin
         m.model_version, r.reason, r.evidence, e.folder, e.manifest, e.manifest_sha256;
 end
 $$;
-
-create or replace function floor.draw(p_seed bigint, p_words text)
-returns double precision
-language sql immutable strict parallel safe
-set search_path = pg_catalog, pg_temp
-as $$
--- A number in [0, 1) that depends on the seed and the words alone, on every server: the first
--- 48 bits of a sha256.
-    select ('x' || encode(substr(sha256(convert_to(p_seed || chr(10) || p_words, 'UTF8')), 1, 6),
-                          'hex'))::bit(48)::bigint / 281474976710656.0::double precision
-$$;
