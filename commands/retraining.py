@@ -237,11 +237,16 @@ def _show(told: dict[str, Any], as_json: bool) -> None:
     evidence = told.pop("evidence")
     print_fields(told)
     accuracy = evidence.get("accuracy") or {}
-    print_table([accuracy] if accuracy.get("validated") else [], title="accuracy")
     alerts = [
         {k: a[k] for k in ("alert_id", "signal", "subject", "since", "held")}
         for a in evidence.get("alerts") or []
     ]
-    for title, rows in (("alerts", alerts), ("steps", steps), ("told", calls)):
+    tables = {
+        "accuracy": [accuracy] if accuracy.get("validated") else [],
+        "alerts": alerts,
+        "steps": steps,
+        "told": calls,
+    }
+    for title, rows in tables.items():
         if rows:
             print_table(rows, title=title)

@@ -13,6 +13,8 @@ from sql.sites import rows_of, site_key_of
 
 def list_models(conn: Connection, site_id: str | None) -> list[dict[str, Any]]:
     """Versions of a site (None: of all), brought up to the last refresh."""
+    if site_id is not None:
+        site_key_of(conn, site_id)
     add_up(conn, site_id)
     return rows_of(conn, load("models")["list"], {"site": site_id})
 

@@ -72,6 +72,8 @@ def list_requests(
     """Requests of a site (None: all); state None: whatever has not ended."""
     if state not in (None, "all", *STATES):
         raise BadSetting(f"--state {state!r} is none of {', '.join(STATES)}, all")
+    if site_id is not None:
+        site_key_of(conn, site_id)
     asked = {"site": site_id, "state": state, "limit": limit}
     return rows_of(conn, load("retraining")["list"], asked)
 
