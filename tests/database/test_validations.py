@@ -153,6 +153,7 @@ def test_an_event_said_of_twice_in_a_file(dsn: str, conn: Connection) -> None:
         ({"time": "noon"}, "bad_time", "'noon'"),
         ({"validated_at": "noon"}, "bad_time", "validated_at 'noon'"),
         ({"validated_at": "2999-01-01T00:00:00Z"}, "future_time", "clock"),
+        ({"time": "9999-12-31T23:59:59-12:00"}, "future_time", "time '9999"),
         ({"event_type": "dancing"}, "bad_event_type", "'dancing'"),
         ({"verdict": "RIGHT"}, "bad_verdict", "'RIGHT'"),
         ({"verdict": "wrong", "right_label": "dog"}, "bad_label", "'dog'"),
