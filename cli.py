@@ -13,16 +13,20 @@ from commands import (
     db,
     doctor,
     drift,
+    edge,
     export,
     key,
     load,
     metrics,
+    model,
     processes,
     refresh,
     rejects,
+    retraining,
     shift,
     site,
     up,
+    validations,
     worker,
     workstation,
 )
@@ -53,10 +57,14 @@ app.add_typer(key.app, name="key")
 app.command("export")(export.export)
 app.add_typer(drift.app, name="drift")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(model.app, name="model")
+app.add_typer(retraining.app, name="retraining")
+app.add_typer(validations.app, name="validations")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)
 app.command("simulate")(processes.simulate)
+app.command("edge", context_settings=edge.SETTINGS)(edge.edge)
 
 
 def main() -> None:

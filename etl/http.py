@@ -20,6 +20,7 @@ from etl.http_metrics import metric_routes
 from etl.http_prometheus import prometheus_routes
 from etl.http_reader import Reader
 from etl.http_rejects import reject_routes
+from etl.http_validations import validation_routes
 from sql.connect import resolve_dsn
 from sql.errors import NotMigrated
 
@@ -50,19 +51,22 @@ class Api:
         """
         access, reader, gatherer = self._access, self._reader, self._gatherer
         add_handlers(app)
+        # Not included but laid open: each level of routers is walked for every post.
+        ingest = ingest_routes(PREFIX, access, gatherer, Budget())
+        app.router.routes.extend(ingest.routes)
         routes = APIRouter()
         for part in (
-            ingest_routes(access, gatherer, Budget()),
             file_routes(access, self._dsn),
             list_routes(access, reader),
             metric_routes(access, reader),
             reject_routes(access, reader, self._dsn),
+            validation_routes(access, self._dsn),
             health_routes(engine or self._engine),
         ):
             routes.include_router(part, prefix=PREFIX)
         routes.include_router(prometheus_routes(access, reader, gatherer))
         app.include_router(routes)
-        app.include_router(docs_routes(routes.routes))
+        app.include_router(docs_routes([*ingest.routes, *routes.routes]))
         app.include_router(unknown_routes())
 
     async def _engine(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from etl.readers import BLOCK_BYTES, STDIN, is_packed, opened, read_exactly
+from sql.errors import InputError
 
 HEAD_BYTES = 65_536
 
@@ -32,7 +33,9 @@ class Source:
         self._stream = stream
         self.name = "stdin" if path == STDIN else path
         self.size = None if stream else _content_size(path)
-        self._block_bytes = block_bytes
+        self.block_bytes = block_bytes
+        # Of a part of a file: lines of the file before it, its header not counted.
+        self.lines_before = 0
         self._open = ExitStack()
         self._content: BinaryIO = io.BytesIO()
         self._spool: BinaryIO | None = None
@@ -55,9 +58,14 @@ class Source:
     def digest(self) -> bytes:
         return self._sha256.digest()
 
+    @property
+    def file_line(self) -> int:
+        """The number that `line` has in the file."""
+        return self.line + self.lines_before
+
     def fill(self) -> bytes:
         """Top up `data` to a block; `ended` says that nothing comes after it."""
-        missing = self._block_bytes - len(self.data)
+        missing = self.block_bytes - len(self.data)
         at = self.offset + len(self.data)
         more = read_exactly(self._content, missing, self.name, at)
         self.ended = len(more) < missing
@@ -79,10 +87,27 @@ class Source:
         """The digest of the first bytes; call it before any are taken."""
         return hashlib.sha256(self.fill()[:HEAD_BYTES]).digest()
 
+    def seekable(self) -> BinaryIO:
+        """All of the content for who has to go to and fro; from a pipe, by way of disk.
+
+        Call it before any bytes are taken, and read it no other way then.
+        """
+        if self._stream is not None:
+            raise InputError(f"{self.name} is Parquet; only a file of it can be read")
+        if self.path != STDIN and not is_packed(self.path):
+            return self._open.enter_context(Path(self.path).open("rb"))
+        spool = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        while self.data:
+            spool.write(self.data)
+            self.data = b""
+            self.fill()
+        spool.seek(0)
+        return spool
+
     def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
         """Which (length, sha256) are of prefixes of this content; rewinds."""
         found = set()
-        if self.path == STDIN or self._stream is not None:
+        if self._is_pipe():
             spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
             self._spool = self._open.enter_context(spool)
         for length, digest in sorted(prefixes):
@@ -101,10 +126,16 @@ class Source:
         while self.offset < length and self.fill():
             self.take(min(len(self.data), length - self.offset), 0)
 
+    def _is_pipe(self) -> bool:
+        return self.path == STDIN or self._stream is not None
+
+    def _reopen(self) -> None:
+        self._open.close()
+        self._content = self._open.enter_context(opened(self.path))
+
     def _rewind(self) -> None:
         if self._spool is None:
-            self._open.close()
-            self._content = self._open.enter_context(opened(self.path))
+            self._reopen()
         else:
             self._spool.seek(0)
             rest = io.BytesIO(self.data)
