@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nats
@@ -49,7 +50,7 @@ def connecting(broker: Broker, name: str) -> Opening:
     return opening(parse_url(broker.url), group, name, MOST)
 
 
-async def ours(broker: Broker, name: str, count: int) -> float:
+async def ours(name: str, broker: Broker, count: int) -> float:
     """Seconds in which our adapter takes and acknowledges so many, without a door."""
     stream = await connecting(broker, name)()
     started, taken = time.perf_counter(), 0
@@ -62,7 +63,7 @@ async def ours(broker: Broker, name: str, count: int) -> float:
     return took
 
 
-async def stored(dsn: str, broker: Broker, name: str, count: int) -> float:
+async def stored(dsn: str, name: str, broker: Broker, count: int) -> float:
     """Seconds in which a consumer stores so many messages, its connections included."""
     consumer = Consumer(dsn, connecting(broker, name), "benchmark")
     started = time.perf_counter()
@@ -118,35 +119,32 @@ async def plain_mqtt(broker: Broker, count: int) -> float:
     return time.perf_counter() - started
 
 
-PLAIN: dict[str, Callable[[Broker, int], Awaitable[float]]] = {
-    "nats": plain_nats,
-    "mqtt": plain_mqtt,
-}
+Work = Callable[[Broker, int], Awaitable[float]]
+PLAIN: dict[str, Work] = {"nats": plain_nats, "mqtt": plain_mqtt}
 
 
-async def sessions(broker: Broker, names: Sequence[str]) -> None:
-    """MQTT keeps messages for clients that it knows: make it know them."""
+async def sessions(broker: Broker, name: str) -> None:
+    """MQTT keeps messages for clients that it knows: make it know one."""
     if broker.kind == "mqtt":
-        for name in names:
-            stream = await connecting(broker, name)()
-            await stream.close([])
+        stream = await connecting(broker, name)()
+        await stream.close([])
+
+
+def measured(kind: str, bodies: Sequence[bytes], work: Work, name: str) -> float:
+    """Seconds that a consumer takes for what lies ready in a broker of its own."""
+    with BROKERS[kind]() as broker:
+        asyncio.run(sessions(broker, name))
+        broker.publish(bodies)
+        return asyncio.run(work(broker, len(bodies)))
 
 
 def one_by_one(server_dsn: str, kind: str, bodies: Sequence[bytes]) -> list[Measured]:
     """One event a message: stored, against only acknowledged."""
     count = len(bodies)
-    with fresh(server_dsn) as dsn, BROKERS[kind]() as broker:
-
-        async def run() -> tuple[float, float, float]:
-            await sessions(broker, ["plain", "ours", "stored"])
-            await asyncio.to_thread(broker.publish, bodies)
-            return (
-                await PLAIN[kind](broker, count),
-                await ours(broker, "ours", count),
-                await stored(dsn, broker, "stored", count),
-            )
-
-        plain, alone, took = asyncio.run(run())
+    plain = measured(kind, bodies, PLAIN[kind], "plain")
+    alone = measured(kind, bodies, partial(ours, "ours"), "ours")
+    with fresh(server_dsn) as dsn:
+        took = measured(kind, bodies, partial(stored, dsn, "stored"), "stored")
         require(dsn, count)
     return [
         Measured(
@@ -174,7 +172,7 @@ def arrays(server_dsn: str, count: int) -> Measured:
         assert said["stored"] == frame.height
     with fresh(server_dsn) as dsn, nats_broker() as broker:
         broker.publish(bodies)
-        took = asyncio.run(stored(dsn, broker, "stored", len(bodies)))
+        took = asyncio.run(stored(dsn, "stored", broker, len(bodies)))
         require(dsn, frame.height)
     return Measured(
         f"nats, arrays of {ARRAY}, events/s",
@@ -187,7 +185,7 @@ def arrays(server_dsn: str, count: int) -> Measured:
 def killed(server_dsn: str, kind: str, bodies: Sequence[bytes]) -> str:
     """kill -9 of `floorpulse consume` at ten random moments; nothing may be missing."""
     with fresh(server_dsn) as dsn, BROKERS[kind]() as broker:
-        asyncio.run(sessions(broker, ["stored"]))
+        asyncio.run(sessions(broker, "stored"))
         broker.publish(bodies)
         group = ["--group", "stored"] if kind == "nats" else []
         options = ["--name", "stored", "--batch", "500", *group]
