@@ -6,7 +6,6 @@ holds beside it is skipped by its wire format.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -109,7 +108,7 @@ class Sparkplug:
             if field == _STATE:
                 said["time"] = _time(metric.timestamp or payload.timestamp)
         for before, said in groups.items():
-            own = {"site_id": group, "workstation_id": place[-1]}
+            own: dict[str, Any] = {"site_id": group, "workstation_id": place[-1]}
             if before:
                 own["worker_id"] = before.rpartition("/")[2]
             if "time" not in said and payload.timestamp:
@@ -135,8 +134,8 @@ def _value(metric: Any) -> Any:
     return None
 
 
-def _time(milliseconds: int) -> str | None:
+def _time(milliseconds: int) -> str:
     try:
         return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat()
     except OverflowError:
-        return json.dumps(milliseconds)
+        return str(milliseconds)
