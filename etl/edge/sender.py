@@ -182,7 +182,9 @@ class Sender:
         self._failures += 1
         doubled_s = self._pace.first_wait_s * 2 ** min(self._failures - 1, 16)
         backoff_s = min(doubled_s, _LONGEST_WAIT_S)
-        wait_s = max(retry_after_s, backoff_s) * random.uniform(0.75, 1.25)  # noqa: S311
+        jitter = random.uniform(0.75, 1.25)  # noqa: S311
+        # Not before the server asked for it, and not all agents at once then.
+        wait_s = max(backoff_s * jitter, retry_after_s * max(jitter, 2 - jitter))
         if trouble != self._trouble or time.monotonic() - self._said_at > _SAY_EVERY_S:
             log.warning("not sent: %s; %d wait", trouble, self._spool.waiting.events)
             self._trouble, self._said_at = trouble, time.monotonic()
