@@ -159,7 +159,6 @@ class Sender:
         )
 
     def _settle(self, last: Event, said: Taken, answer: Answer) -> None:
-        self._failures = 0
         self.parked += len(said.parked)
         if said.parked:
             codes = Counter(str(reject.get("code")) for reject in said.parked)
@@ -167,15 +166,20 @@ class Sender:
         self._spool.done(last, said.counts)
         if answer.clock and answer.clock.width_us <= _PROMPT_US:
             self._spool.clocks.watch(answer.clock)
-        if self._trouble:
-            log.info("sending again")
-            self._trouble = ""
-            self._spool.note("trouble", "")
+        self._is_well()
 
     def _refuse(self, event: Event, status: int, message: str) -> None:
         log.error("set aside, the server refuses it: %s %s", status, message)
         self.refused += 1
         self._spool.refuse(event, status, message)
+        self._is_well()
+
+    def _is_well(self) -> None:
+        self._failures = 0
+        if self._trouble:
+            log.info("sending again")
+            self._trouble = ""
+            self._spool.note("trouble", "")
 
     def _wait(self, trouble: str, retry_after_s: float) -> None:
         """Rest before the next attempt: longer each time, and not all at once."""
