@@ -13,6 +13,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import api
 
 from etl.consume_url import Address
@@ -42,6 +43,7 @@ class NatsStream:
         self._group, self._most = group, most
         self._inbox = Inbox()
         self._reply = client.new_inbox()
+        self._listening: Subscription | None = None
         self._due, self._pulled_at = 0, 0.0
 
     async def begin(self) -> None:
@@ -51,7 +53,9 @@ class NatsStream:
         except nats.js.errors.NotFoundError:
             config = await self._make()
         _require_fit(config, self._subject)
-        await self._client.subscribe(self._reply, cb=self._came, pending_msgs_limit=-1)
+        self._listening = await self._client.subscribe(
+            self._reply, cb=self._came, pending_msgs_limit=-1
+        )
 
     async def _make(self) -> api.ConsumerConfig:
         wanted = api.ConsumerConfig(
@@ -136,14 +140,22 @@ class NatsStream:
 
     async def close(self, unfinished: Sequence[Message]) -> None:
         """As Stream.close; what is given back comes at once, to whoever asks first."""
-        if self._client.is_connected:
-            for message in [*unfinished, *self._inbox.left()]:
-                await self._send(message.token, _NAK)
-            try:
-                await self._client.flush()
-            except _LOST as error:
-                raise BrokerGone(f"NATS: {error}") from error
-        await self._client.close()
+        try:
+            if self._client.is_connected:
+                await self._give_back(unfinished)
+        except _LOST as error:
+            raise BrokerGone(f"NATS: {error}") from error
+        finally:
+            await self._client.close()
+
+    async def _give_back(self, unfinished: Sequence[Message]) -> None:
+        # First nobody listens any more: a pull of ours would get them all once more.
+        if self._listening is not None:
+            await self._listening.unsubscribe()
+            await self._client.flush()
+        for message in [*unfinished, *self._inbox.left()]:
+            await self._send(message.token, _NAK)
+        await self._client.flush()
 
 
 def _require_fit(config: api.ConsumerConfig, subject: str) -> None:
