@@ -153,7 +153,12 @@ class NatsStream:
         if self._listening is not None:
             await self._listening.unsubscribe()
             await self._client.flush()
-        for message in [*unfinished, *self._inbox.left()]:
+        messages = [*unfinished, *self._inbox.left()]
+        for message in messages:
+            await self._send(message.token, _NAK)
+        await self._client.flush()
+        # The first may have gone to that pull all the same (seen with NATS 2.9).
+        for message in messages[:1]:
             await self._send(message.token, _NAK)
         await self._client.flush()
 
