@@ -61,6 +61,14 @@ class UnknownAlert(FloorpulseError):
     """No such alert. `floorpulse alerts list --state all` shows all there are."""
 
 
+class UnknownChannel(FloorpulseError):
+    """No such channel. `floorpulse alerts channel list` shows all there are."""
+
+
+class NotDelivered(FloorpulseError):
+    """A message was not delivered. `floorpulse alerts channel list` says why."""
+
+
 class OverlappingShift(FloorpulseError):
     """Two shifts of one site overlap. Change the start or the length of one."""
 

@@ -7,6 +7,7 @@ from scheduler.jobs import (
     drift,
     heartbeat,
     materialize,
+    notify,
     prune,
     refresh,
     tallies,
@@ -21,5 +22,6 @@ JOBS: tuple[Job, ...] = (
     materialize.JOB,
     tallies.JOB,
     drift.JOB,
+    notify.JOB,
     prune.JOB,
 )

@@ -170,6 +170,7 @@ stages as (
     left join (
         select m.site_key, min(m.first_tried_at) as since
         from ops.outbox m
+        join ops.channels c on c.channel_key = m.channel_key and c.enabled
         where m.state = 'waiting'
         group by m.site_key
     ) w on w.site_key = s.site_key
