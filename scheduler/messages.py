@@ -52,7 +52,7 @@ def compose(
     return Message(_title(parts[0].title + more), body, parts[0].kind)
 
 
-def test_message(channel: str, base_url: str | None) -> Message:
+def trial_message(channel: str, base_url: str | None) -> Message:
     """What `floorpulse alerts test-channel` says."""
     lines = [
         f"This is a test of the channel {channel}. Alerts will come here.",

@@ -59,8 +59,8 @@ NUMBERS = {
     "silent_site": SILENCE,
     "silent_camera": SILENCE,
     "freshness": "Figures are as of {last_at}, {current} behind; limit {threshold}",
-    "parked": "{current} of the events of an hour were rejected ({events} events in two "
-    "hours); limit {threshold}",
+    "parked": "{current} of the events of an hour were rejected ({events} events in "
+    "two hours); limit {threshold}",
 }
 TO_DO = {
     "state_mix": "Ask whether the work at that place changed. If not: was the camera "
