@@ -39,17 +39,14 @@ def compose(
     rows are those of query `contents` that tell of alerts, the oldest first.
     """
     stories = _stories(rows)
-    if len(stories) == 1 and not digests:
-        return _one(stories[0], base_url)
-    if len(digests) == 1 and not stories:
-        return _digest(digests[0], base_url)
-    parts = [_many(stories, base_url)] if stories else []
+    parts = [_one(stories[0], base_url)] if len(stories) == 1 else []
+    parts += [_many(stories, base_url)] if len(stories) > 1 else []
     parts += [_digest(digest, base_url) for digest in digests]
     if len(parts) == 1:
         return parts[0]
-    more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
+    title = f"{parts[0].title}, and {len(parts) - 1} more"
     body = "\n\n".join(f"{part.title}\n{part.body}" for part in parts)
-    return Message(_title(parts[0].title + more), body, parts[0].kind)
+    return Message(_title(title), body, parts[0].kind)
 
 
 def trial_message(channel: str, base_url: str | None) -> Message:
@@ -87,10 +84,11 @@ def _one(row: Row, base_url: str | None) -> Message:
         *_answered(row, clock),
     ]
     if not over:
-        lines += [
-            f"To do: {to_do(row['signal'])}",
-            f"Say that you are at it: floorpulse alerts ack {row['alert_id']}",
-        ]
+        lines.append(f"To do: {to_do(row['signal'])}")
+    if row["alert_state"] in ("open", "snoozed"):
+        lines.append(
+            f"To say that you are at it: floorpulse alerts ack {row['alert_id']}"
+        )
     lines += _link(base_url, row["site_id"])
     return Message(
         _title(f"{_opening(row)}: {said}", row), "\n".join(lines), _kind([row])
