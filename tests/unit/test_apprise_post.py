@@ -71,9 +71,9 @@ def test_what_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("url", "secrets"),
     [
-        ("mailto://bob:p%40ss%2Fw0rd@h.example?to=a@b.c", ["bob", "p@ss/w0rd", "ss/w"]),
+        ("mailto://bob:p%40ss%2Fw0rd@h.example?to=a@b.c", ["bob", "p@ss/w0rd", "p%40ss%2fw0rd"]),
         ("slack://T0kenA/T0kenB/T0kenC/#room", ["T0kenA", "T0kenC", "room"]),
-        (WEBHOOK, ["T0AAAAAAA", "c0ffeec0ffee", "hooks.slack.com"]),
+        (WEBHOOK, ["T0AAAAAAA", "B0BBBBBBB", "hooks.slack.com"]),
         ("json://h.example/p?-sig=a%2Bb%3D&+X-Key=KEY", ["a%2Bb%3D", "a+b=", "KEY"]),
     ],
 )
