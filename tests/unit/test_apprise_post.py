@@ -9,6 +9,8 @@ import pytest
 from scheduler import apprise_post
 from scheduler.apprise_post import Notes, RefusedError, blotted, read_url, service_of
 
+# Of a library below Apprise, when its plugins are loaded.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr'.*:DeprecationWarning")
 WEBHOOK = (
     "https://hooks.slack.com/services/T0AAAAAAA/B0BBBBBBB/C0ffeeC0ffeeC0ffeeC0ffee"
 )
@@ -71,7 +73,10 @@ def test_what_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("url", "secrets"),
     [
-        ("mailto://bob:p%40ss%2Fw0rd@h.example?to=a@b.c", ["bob", "p@ss/w0rd", "p%40ss%2fw0rd"]),
+        (
+            "mailto://bob:p%40ss%2Fw0rd@h.example?to=a@b.c",
+            ["bob", "p@ss/w0rd", "p%40ss%2fw0rd"],
+        ),
         ("slack://T0kenA/T0kenB/T0kenC/#room", ["T0kenA", "T0kenC", "room"]),
         (WEBHOOK, ["T0AAAAAAA", "B0BBBBBBB", "hooks.slack.com"]),
         ("json://h.example/p?-sig=a%2Bb%3D&+X-Key=KEY", ["a%2Bb%3D", "a+b=", "KEY"]),
