@@ -30,7 +30,7 @@ REASONS = (
     ("timed out", "timed out"),
     ("getaddrinfo|name resolution|Name or service", "the host name is not known"),
     ("CERTIFICATE|certificate|SSL", "no secure connection"),
-    ("535|Authentication", "the login was refused"),
+    (r"\(53[45],|Authentication", "the login was refused"),
     ("unreachable|No route", "the network does not reach it"),
     ("reset by peer|Remote end closed|aborted|unexpectedly", "it hung up"),
 )
@@ -55,7 +55,7 @@ class Notes(logging.Handler):
 
     def text(self) -> str:
         """Its warnings, and why."""
-        below = "\n".join(self.below)
+        below = "\n".join(line for line in self.below if "xception" in line)
         reason = next((r for words, r in REASONS if re.search(words, below)), None)
         told = "; ".join(dict.fromkeys(word.strip(" .") for word in self.said))
         return ": ".join(part for part in (told, reason) if part)

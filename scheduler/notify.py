@@ -60,7 +60,7 @@ def base_url() -> str | None:
     return said if re.fullmatch(r"https?://[^\s]+", said) else None
 
 
-def run_pass(conn: Connection, stop: Event, *, lease_s: float = LEASE_S) -> Told:
+def run_pass(conn: Connection, stop: Event) -> Told:
     """Queue the digests that are due, then tell until nothing is due or time is up.
 
     conn is in autocommit and is shared by the threads. A channel that fails is on
@@ -74,7 +74,7 @@ def run_pass(conn: Connection, stop: Event, *, lease_s: float = LEASE_S) -> Told
         while not stop.is_set() and time.monotonic() < until:
             claimed = None
             if len(running) < AT_ONCE:
-                claimed = claim(conn, by, lease_s)
+                claimed = claim(conn, by)
             if claimed is not None:
                 running.add(pool.submit(_tell, conn, claimed, stop, told))
                 continue
@@ -88,10 +88,10 @@ def run_pass(conn: Connection, stop: Event, *, lease_s: float = LEASE_S) -> Told
     return told
 
 
-def claim(conn: Connection, by: str, lease_s: float = LEASE_S) -> Claim | None:
+def claim(conn: Connection, by: str) -> Claim | None:
     """Take a channel that something is due for and that nobody is at."""
     row = conn.execute(
-        load("channels")["claim"], {"by": by, "lease_s": lease_s}
+        load("channels")["claim"], {"by": by, "lease_s": LEASE_S}
     ).fetchone()
     if row is None:
         return None

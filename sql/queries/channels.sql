@@ -153,15 +153,13 @@ where m.message_key = any (%(messages)s)
 order by m.message_key
 
 -- name: digest --
--- Alerts of a site that were open at the end of a window, or to which anything happened in it.
+-- Alerts of a site that were open in a window.
 select a.alert_key as alert_id, a.signal, a.subject, a.severity, a.state as alert_state,
     a.opened_at, a.resolved_at, a.acknowledged_by, a.note, a.snoozed_until, a.detail,
     exists (select from ops.alert_events e
             where e.alert_key = a.alert_key and e.transition in ('opened', 'reopened')
               and e.at >= %(from)s and e.at < %(to)s) as is_new
-from ops.alerts a
-where a.site_key = %(site_key)s and a.opened_at < %(to)s
-  and (a.resolved_at is null or a.resolved_at >= %(from)s)
+from ops.alerts_between(%(site_key)s, %(from)s, %(to)s) a
 order by a.severity, a.opened_at, a.alert_key
 
 -- name: counts --

@@ -1,6 +1,19 @@
 -- The outbox: what each channel is to be told, claimed by one sender at a time and settled
 -- when it was told (docs/notifications.md).
 
+create or replace function ops.channels_of(p_site_key integer)
+returns setof ops.channels
+language sql stable
+set search_path = ops, pg_temp
+as $$
+-- Who is told of a site.
+    select c.*
+    from ops.channels c
+    join floor.sites s on s.site_key = p_site_key
+    where c.enabled and c.removed_at is null
+      and (c.sites is null or s.site_id = any (c.sites))
+$$;
+
 create or replace function ops.queue_messages(p_event_key bigint)
 returns void
 language sql
@@ -12,31 +25,23 @@ as $$
     select c.channel_key, a.site_key, e.event_key, a.severity
     from ops.alert_events e
     join ops.alerts a on a.alert_key = e.alert_key
-    join floor.sites s on s.site_key = a.site_key
-    join ops.channels c
-      on c.enabled and c.removed_at is null
-     and e.transition = any (c.transitions)
-     and c.severity in ('warning', a.severity)
-     and (c.sites is null or s.site_id = any (c.sites))
-    where e.event_key = p_event_key and e.at > clock_timestamp() - interval '1 day'
+    cross join lateral ops.channels_of(a.site_key) c
+    where e.transition = any (c.transitions) and c.severity in ('warning', a.severity)
+      and e.event_key = p_event_key and e.at > clock_timestamp() - interval '1 day'
     on conflict do nothing
 $$;
 
-create or replace function ops.has_news(
+create or replace function ops.alerts_between(
     p_site_key integer, p_from timestamptz, p_to timestamptz)
-returns boolean
+returns setof ops.alerts
 language sql stable
 set search_path = ops, pg_temp
 as $$
--- Whether an alert of a site was open at p_to, or anything happened to one before.
-    select exists (
-            select from ops.alerts a
-            where a.site_key = p_site_key and a.opened_at < p_to
-              and (a.resolved_at is null or a.resolved_at >= p_from))
-        or exists (
-            select from ops.alerts a
-            join ops.alert_events e on e.alert_key = a.alert_key
-            where a.site_key = p_site_key and e.at >= p_from and e.at < p_to)
+-- What a digest tells of: alerts of a site that were open at some time of a window.
+    select a.*
+    from ops.alerts a
+    where a.site_key = p_site_key and a.opened_at < p_to
+      and (a.resolved_at is null or a.resolved_at >= p_from)
 $$;
 
 create or replace function ops.queue_digests(p_now timestamptz)
@@ -62,13 +67,12 @@ as $$
         select c.channel_key, d.site_key, 'digest', d.shift, coalesce(d.before_at, d.starts_at),
             d.ends_at
         from ended d
-        join floor.sites s on s.site_key = d.site_key
-        join ops.channels c
-          on c.enabled and c.removed_at is null and c.digest <> 'never'
-         and c.created_at < d.ends_at
-         and (c.sites is null or s.site_id = any (c.sites))
-        where c.digest = 'always'
-           or ops.has_news(d.site_key, coalesce(d.before_at, d.starts_at), d.ends_at)
+        cross join lateral ops.channels_of(d.site_key) c
+        where c.created_at < d.ends_at
+          and (c.digest = 'always'
+               or c.digest = 'news' and exists (
+                   select from ops.alerts_between(
+                       d.site_key, coalesce(d.before_at, d.starts_at), d.ends_at)))
         on conflict do nothing
         returning 1
     )

@@ -93,8 +93,12 @@ def test_no_part_of_a_url_is_left(url: str, secrets: list[str]) -> None:
 def test_a_reason_is_told_in_our_own_words() -> None:
     notes = Notes()
     notes.said = ["A Connection error occurred."]
-    notes.below = ["HTTPPool: url: /secret (Caused by: [Errno 111] Connection refused)"]
+    notes.below = ["Payload: it timed out", "POST to http://127.0.0.1:53535/"]
+    assert notes.text() == "A Connection error occurred"
+    notes.below += ["Socket Exception: url: /secret ([Errno 111] Connection refused)"]
     assert notes.text() == "A Connection error occurred: connection refused"
+    notes.below = ["Socket Exception: (535, b'5.7.8 credentials invalid')"]
+    assert notes.text() == "A Connection error occurred: the login was refused"
 
 
 def test_it_stands_alone() -> None:
