@@ -26,12 +26,13 @@ from etl.http_body import pieces_of
 from etl.http_errors import ApiError, json_answer, unavailable
 from etl.http_pages import SiteOf, checked
 from etl.http_schema import FILE_ANSWER, FILE_BODY, errors
+from etl.reading import Reading
 from sql.errors import DsnError, FloorpulseError, InputError
 
 PATIENCE_S = 30.0
 LOADS_AT_ONCE = 2
 MOST_TOLD = 1_000
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 _PIPE_BYTES = 2 << 20
 # Whoever sends less for a minute keeps others from sending.
 _SLOWEST_BYTES_PER_S, _SLOW_FOR_S = 1024, 60.0
@@ -92,7 +93,7 @@ class _Work:
             return load_file(
                 self._dsn,
                 self._caller.source,
-                site=self._site,
+                reading=Reading(site=self._site),
                 block_bytes=BLOCK_BYTES,
                 stream=self._pipe,  # type: ignore[arg-type]
                 check=self._check,
@@ -204,7 +205,7 @@ async def _timed(request: Request) -> AsyncIterator[bytes]:
     """The body's pieces; 408 for one that comes too slowly. Our own time is free."""
     waited_s, received = 0.0, 0
     began = time.monotonic()
-    async for piece in pieces_of(request, None, PATIENCE_S):
+    async for piece in pieces_of(request, PATIENCE_S):
         waited_s += time.monotonic() - began
         received += len(piece)
         if waited_s > _SLOW_FOR_S and received < waited_s * _SLOWEST_BYTES_PER_S:

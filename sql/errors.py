@@ -65,8 +65,16 @@ class UnknownChannel(FloorpulseError):
     """No such channel. `floorpulse alerts channel list` shows all there are."""
 
 
+class UnknownRequest(FloorpulseError):
+    """No such retraining request. `floorpulse retraining list --state all` has all."""
+
+
+class NotExported(FloorpulseError):
+    """The export could not be written. Mend what is said and export again."""
+
+
 class NotDelivered(FloorpulseError):
-    """A message was not delivered. `floorpulse alerts channel list` says why."""
+    """Somebody was not told of something. The scheduler tries again."""
 
 
 class OverlappingShift(FloorpulseError):

@@ -10,6 +10,7 @@ from scheduler.jobs import (
     notify,
     prune,
     refresh,
+    retraining,
     tallies,
 )
 
@@ -23,5 +24,6 @@ JOBS: tuple[Job, ...] = (
     tallies.JOB,
     drift.JOB,
     notify.JOB,
+    retraining.JOB,
     prune.JOB,
 )
