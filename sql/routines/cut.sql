@@ -99,34 +99,27 @@ declare
     last_stop timestamptz;
     written bigint;
 begin
-    -- The rows that go lie in [p, stop): a worker's pieces lie in the order of their states, so
-    -- all do before the first piece of a state from n on. Where there is none they do before
-    -- n, a hold and a gap, under three days, and never past any now there was. (Bounds are
-    -- finite: TimescaleDB's chunk exclusion adds to them.)
+    -- No row lies past any now there was. A piece lies after its state by its hold and a
+    -- gap at the most: under three days. That is not the rule by which rows go, only what
+    -- spares the scan of every later chunk; what a later range has cut already may stand
+    -- among them, so the first piece of a later state is no bound. (Bounds are finite:
+    -- TimescaleDB's chunk exclusion adds to them.)
     open_stop := greatest(p_now, (
         select s.cut_now from floor.refresh_state s where s.site_key = p_site_key)) + interval '1 second';
     select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(b.stop), min(b.p), max(b.stop)
     into workers, ps, ns, stops, first_p, last_stop
     from (
-        select c.*, case when c.n >= open_stop then open_stop
-                         else coalesce(kept.time, least(c.n + interval '3 days', open_stop)) end as stop
+        select c.*, case when c.n < open_stop - interval '3 days' then c.n + interval '3 days'
+                         else open_stop end as stop
         from floor.cut_bounds(p_site_key, p_now, p_workers, p_from, p_to) c
-        left join lateral (
-            select a.time
-            from floor.activity a
-            where a.site_key = p_site_key and a.worker_key = c.worker_key
-              and a.time >= c.n and a.time < c.n + interval '3 days'
-              and a.state_at >= c.n and a.state < 3 and c.n < open_stop
-            order by a.time
-            limit 1
-        ) kept on true
     ) b;
     if workers is null then
         return 0;
     end if;
 
     -- Rows go, and come again, in these hours: of those that go, and from p to n or now.
-    -- They are found by the index, however few the planner believes there are to hash.
+    -- They are found by the index, which tells their states too, however few the planner
+    -- believes there are to hash.
     perform set_config('enable_hashjoin', 'off', true);
     with gone as (
         delete from floor.activity a
