@@ -5,7 +5,7 @@
 -- Aggregates read pieces by hour. They come nearly in the order of time, so block ranges are
 -- enough; a B-tree by time took two thirds of the time it takes to insert a backlog.
 drop index if exists floor.activity_time;
-create index if not exists activity_time_ranges on floor.activity using brin (time);
+create index if not exists activity_time_ranges on floor.activity using brin (time) with (autosummarize = on);
 
 create materialized view if not exists floor.activity_hourly
 with (timescaledb.continuous, timescaledb.materialized_only = false) as
