@@ -31,6 +31,8 @@ FEW = 32
 LARGEST_GROUP = 256
 # While one group becomes durable the next is on its way.
 LANES = 2
+# More than any statement may take.
+SILENCE_S = 15.0
 
 
 class FewWay:
@@ -84,15 +86,26 @@ class FewWay:
             except psycopg.OperationalError as error:
                 self._failed(posts, error)
                 continue
-            admitting = asyncio.create_task(self._admit(conn, posts))
-            await asyncio.wait([admitting])
-            failure = admitting.exception()
+            failure = await self._admitted(conn, posts)
             if failure is not None:
                 self._failed(posts, failure)
                 await _close(conn)
                 conn = None
         if conn is not None:
             await _close(conn)
+
+    async def _admitted(
+        self, conn: AsyncConnection[Any], posts: Sequence[Post]
+    ) -> BaseException | None:
+        """What went wrong. A server that says nothing any more is not waited for."""
+        admitting = asyncio.create_task(self._admit(conn, posts))
+        done, _ = await asyncio.wait([admitting], timeout=SILENCE_S)
+        if not done:
+            await conn.close()
+            admitting.cancel()
+            await asyncio.wait([admitting])
+            return psycopg.OperationalError("the server does not answer")
+        return admitting.exception()
 
     def _failed(self, posts: Sequence[Post], error: BaseException) -> None:
         if isinstance(error, GONE):
