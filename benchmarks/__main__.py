@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import http, load, refresh
+from benchmarks import edge, http, load, refresh
 
 
 def main() -> int:
@@ -21,7 +21,10 @@ def main() -> int:
     missed |= refresh.main([*sizes, f"--history={asked.history}"])
     print("\n## Events over HTTP\n", flush=True)
     rows = f"--rows={min(asked.rows, 500_000)}"
-    return missed | http.main([rows, *([f"--dsn={asked.dsn}"] if asked.dsn else [])])
+    server = [f"--dsn={asked.dsn}"] if asked.dsn else []
+    missed |= http.main([rows, *server])
+    print("\n## The edge agent\n", flush=True)
+    return missed | edge.main(server)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Settings:
     limit: Size
     pace: Pace
     patient: bool = False
+    look_s: float = 1.0
 
 
 class Agent:
@@ -49,7 +50,7 @@ class Agent:
         self._client, self._patient = settings.client, settings.patient
         self._spool = Spool(settings.folder, settings.limit)
         try:
-            self._sources = open_sources(settings.sources, self._spool)
+            self._sources = open_sources(settings.sources, self._spool, settings.look_s)
         except (EdgeError, OSError):
             self._spool.close()
             raise
@@ -155,4 +156,5 @@ class Agent:
             sender.join(_POST_S)
         log.info("%d events wait for the next start", self._spool.waiting.events)
         if not (intake.is_alive() or sender.is_alive()):
+            self._client.close()
             self._spool.close()

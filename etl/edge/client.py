@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ TIMEOUT_S = 30.0
 _EVENTS, _HEALTH = "/api/v1/events", "/api/v1/health"
 _LONGEST_ANSWER = 4 << 20
 _PACKED_FROM = 1_000
+_KEY = re.compile(r"[!-~]+")
 _COUNTS = ("stored", "duplicates", "conflicts")
 
 
@@ -66,10 +68,15 @@ class Client:
         self._base = parts.path.rstrip("/")
         self._query = f"?{urlencode({'site': site})}" if site else ""
         self._headers = {"User-Agent": "floorpulse-edge", "Accept": "application/json"}
+        if key is not None and not _KEY.fullmatch(key):
+            raise WrongUse("the ingestion key is no word of letters and digits")
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=ca_file)
+            try:
+                context = ssl.create_default_context(cafile=ca_file)
+            except OSError as error:
+                raise WrongUse(f"--ca-file {ca_file}: {error}") from error
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 parts.hostname, port, timeout=timeout_s, context=context
             )
@@ -100,11 +107,15 @@ class Client:
 
     def health(self) -> Answer:
         """Whether a floorpulse server is there, and what time it has."""
-        answer = self._ask("GET", _HEALTH, None, {})
+        answer = self._ask("GET", _HEALTH, None, {"Cache-Control": "no-cache"})
         if answer.status == 200 and answer.body.get("status") != "ok":
             said = f"{self.url} is answered by something that is no floorpulse server"
             return Answer(0, said)
         return answer
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
     def abort(self) -> None:
         """End a request of another thread."""
@@ -132,7 +143,7 @@ class Client:
             self._connection.request(method, url, body, self._headers | headers)
             response = self._connection.getresponse()
             text = response.read(_LONGEST_ANSWER)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             self._connection.close()
             return Answer(0, f"no answer: {error or type(error).__name__}")
         if response.will_close or not response.isclosed():
@@ -160,13 +171,17 @@ def _read(response: http.client.HTTPResponse, text: bytes, sent_us: int) -> Answ
     except ValueError:
         body = None
     body = body if isinstance(body, dict) else {}
-    message = body.get("message") or f"{response.reason}"
+    message = f"{body.get('message') or response.reason}"
     location = response.headers.get("location")
     if location and 300 <= response.status < 400:
         message = f"it has moved to {location}: give that as --server"
-    clock = _clock(response.headers.get("date"), sent_us)
+    # A proxy's copy of an answer has the time of its making.
+    date = None if "age" in response.headers else response.headers.get("date")
+    clock = _clock(date, sent_us)
     wait_s = _seconds(response.headers.get("retry-after"))
-    return Answer(response.status, f"{message}", body, wait_s, clock)
+    # Not every text that JSON can hold can be stored.
+    said = message.encode("utf-8", "backslashreplace").decode()
+    return Answer(response.status, said, body, wait_s, clock)
 
 
 def _clock(date: str | None, sent_us: int) -> ServerClock | None:

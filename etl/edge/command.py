@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,8 +22,9 @@ from etl.edge.size import Size
 from etl.edge.sources import HELP
 from etl.edge.spool import LIMIT, Spool
 
-WRONG_USE = 2
+WRONG_USE, INTERRUPTED = 2, 130
 KEY = "FLOORPULSE_KEY"
+_LEAST_S, _MOST_S = 0.01, 3_600.0
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -33,16 +35,17 @@ def main(
     try:
         options = _parser(program).parse_args(arguments)
         code: int = options.command(options)
-    except WrongUse as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return WRONG_USE
-    except EdgeError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read has gone (`... | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except (EdgeError, OSError, sqlite3.OperationalError) as error:
+        on_disk = isinstance(error, sqlite3.OperationalError)
+        said = f"the spool: {error}; make room on its disk" if on_disk else f"{error}"
+        print(f"Error: {said}", file=sys.stderr)
+        return WRONG_USE if isinstance(error, WrongUse) else FAILED
     return code
 
 
@@ -80,8 +83,9 @@ def _add_run(commands: Any) -> None:
     _option(run, "--max-events", "Most events that wait.", LIMIT.events, **number)
     _option(run, "--max-mb", "Most MB that wait.", LIMIT.bytes >> 20, **number)
     _option(run, "--batch", "Most events in a post.", BATCH, **number)
-    seconds = {"type": float, "metavar": "S"}
+    seconds = {"type": _seconds, "metavar": "S"}
     _option(run, "--gather-s", "Longest wait for a full batch.", 0.5, **seconds)
+    _option(run, "--look-s", "How often folders are looked at.", 1.0, **seconds)
     _option(
         run, "--retry-s", "First wait after a failure, doubled to 60.", 1.0, **seconds
     )
@@ -164,9 +168,10 @@ def _run(options: argparse.Namespace) -> int:
     limit = Size(options.max_events, options.max_mb << 20)
     pace = Pace(options.batch, options.gather_s, options.retry_s, options.stamp)
     folder = Path(options.spool)
-    return Agent(
-        Settings(options.source, client, folder, limit, pace, options.wait)
-    ).run()
+    settings = Settings(
+        options.source, client, folder, limit, pace, options.wait, options.look_s
+    )
+    return Agent(settings).run()
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -197,6 +202,13 @@ def _pack(options: argparse.Namespace) -> int:
         f"{path}: {size / 1000:.0f} kB. Copy it to the device: python3 {path.name} run"
     )
     return DONE
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not _LEAST_S <= number <= _MOST_S:
+        raise argparse.ArgumentTypeError(f"must be from {_LEAST_S} to {_MOST_S:g}")
+    return number
 
 
 def _key(path: str | None) -> str | None:

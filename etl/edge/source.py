@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 Deliver = Callable[[Chunk], None]
 READ_BYTES = 64 << 10
 _MOST_CONNECTIONS = 64
-_REOPEN_S = 2.0
 
 
 class Source(Protocol):
@@ -62,9 +61,9 @@ class SerialLine:
 
     keeps = False
 
-    def __init__(self, path: str, baud: int) -> None:
+    def __init__(self, path: str, baud: int, look_s: float) -> None:
         self.name = f"serial:{path}"
-        self._path, self._speed = path, _speed(baud)
+        self._path, self._speed, self._look_s = path, _speed(baud), look_s
 
     def run(self, deliver: Deliver, stop: Stop) -> None:
         """See Source."""
@@ -85,7 +84,7 @@ class SerialLine:
                     os.close(device)
                 if not stop.is_set():
                     log.warning("%s: gone; waiting for it", self.name)
-            stop.wait(_REOPEN_S)
+            stop.wait(self._look_s)
 
     def close(self) -> None:
         """Nothing to let go."""

@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 # Rotated ones (`events.ndjson.1`) included.
 _NAMES = re.compile(r"\.(ndjson|jsonl)(\.\d+)?$")
-_POLL_S = 1.0
 _BLOCK_BYTES = 128 << 10
 # A last line without its end is taken when it is whole and the file rests so long.
 _REST_S = 2.0
@@ -49,7 +48,7 @@ class _Tail:
 
     def mark(self) -> Mark:
         """What is stored of it."""
-        return Mark(self.inode, str(self.path), self.head, self.done)
+        return Mark(self.inode, _text(self.path), self.head, self.done)
 
     def rests(self) -> bool:
         """Whether nobody has written into it for a while."""
@@ -79,9 +78,9 @@ class Folder:
 
     keeps = True
 
-    def __init__(self, path: Path, spool: Spool) -> None:
+    def __init__(self, path: Path, spool: Spool, look_s: float) -> None:
         self.name = f"folder {path}"
-        self._path, self._spool = path, spool
+        self._path, self._spool, self._look_s = path, spool, look_s
         self._tails: dict[str, _Tail] = {}
         self._left: list[_Tail] = []
         self._complaints: dict[str, str] = {}
@@ -89,7 +88,7 @@ class Folder:
     def run(self, deliver: Deliver, stop: Stop) -> None:
         """See Source."""
         for mark in self._spool.marks():
-            if Path(mark.path).parent == self._path:
+            if mark.inode.startswith(f"{_text(self._path)}:"):
                 tail = _Tail(mark.inode, Path(mark.path), None, mark.head, mark.done)
                 self._tails[mark.inode] = tail
         while not stop.is_set():
@@ -97,7 +96,7 @@ class Folder:
                 self._look()
             for chunk in self._chunks():
                 deliver(chunk)
-            stop.wait(_POLL_S)
+            stop.wait(self._look_s)
 
     def close(self) -> None:
         """See Source."""
@@ -124,7 +123,7 @@ class Folder:
             with self._complaining(path):
                 status = path.stat()
                 if stat.S_ISREG(status.st_mode):
-                    yield f"{self._path}:{status.st_ino}", (path, status)
+                    yield f"{_text(self._path)}:{status.st_ino}", (path, status)
 
     def _changed(self, tail: _Tail, stamp: tuple[int, int]) -> None:
         if tail.number is None and len(self._tails) <= _MOST_OPEN:
@@ -180,3 +179,8 @@ class Folder:
             self._complaints[str(path)] = said
         else:
             self._complaints.pop(str(path), None)
+
+
+def _text(path: Path) -> str:
+    """A name as text, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

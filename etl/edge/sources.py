@@ -28,12 +28,15 @@ HELP = (
 )
 
 
-def open_sources(names: Sequence[str], spool: Spool) -> list[Source]:
-    """All of them; WrongUse where one cannot be."""
-    return [_source(name, spool) for name in dict.fromkeys(names)]
+def open_sources(names: Sequence[str], spool: Spool, look_s: float) -> list[Source]:
+    """All of them; WrongUse where one cannot be.
+
+    look_s: how often is looked for what has come: in a folder, a device.
+    """
+    return [_source(name, spool, look_s) for name in dict.fromkeys(names)]
 
 
-def _source(name: str, spool: Spool) -> Source:
+def _source(name: str, spool: Spool, look_s: float) -> Source:
     if name == "-":
         return Stdin()
     scheme, found, _ = name.partition("://")
@@ -41,21 +44,23 @@ def _source(name: str, spool: Spool) -> Source:
         path = Path(name).absolute()
         if not path.is_dir():
             raise WrongUse(f"{name!r} is no folder. A source is one of: {HELP}.")
-        return Folder(path, spool)
+        return Folder(path, spool, look_s)
     if scheme in ("mqtt", "mqtts"):
         return Broker(name, f"floorpulse-edge-{spool.identity()}")
-    makers = {"tcp": _tcp, "unix": _unix, "serial": _serial}
+    if scheme == "serial":
+        return _serial(name, look_s)
+    makers = {"tcp": _tcp, "unix": _unix}
     if scheme not in makers:
         raise WrongUse(f"{name!r} is no source that is known: {HELP}.")
     return makers[scheme](name)
 
 
-def _serial(name: str) -> Source:
+def _serial(name: str, look_s: float) -> Source:
     parts = urlsplit(name)
     baud = parse_qs(parts.query).get("baud", ["115200"])[0]
     if not parts.path or not baud.isdigit():
         raise WrongUse(f"{name!r} is no serial:///dev/NAME?baud=115200")
-    return SerialLine(parts.path, int(baud))
+    return SerialLine(parts.path, int(baud), look_s)
 
 
 def _tcp(name: str) -> Source:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etl.edge import spool_rows
-from etl.edge.clock import wall_us
+from etl.edge.clock import Instant, wall_us
 from etl.edge.clocks import Clocks
 from etl.edge.lines import Chunk, Mark, rank_of
 from etl.edge.size import OVERHEAD, Size
@@ -26,6 +26,7 @@ LIMIT = Size(10_000, 64 << 20)
 # Room that is taken for each event when the spool is made.
 _USUAL_EVENT = 512
 _SAY_EVERY_S = 60.0
+_AT_ONCE_US = 1_000_000
 _INSERT = "insert into events (rank, epoch, arrived_us, body) values (?, ?, ?, ?)"
 
 
@@ -54,6 +55,7 @@ class Spool:
         # is not dropped.
         self._sent_id = self._flying_id = 0
         self._owed: Counter[str] = Counter()
+        self._last_us = 0
         self._dropped: Counter[str] = Counter()
         self._said_at = float("-inf")
 
@@ -93,7 +95,7 @@ class Spool:
     def put(self, chunks: Sequence[Chunk]) -> None:
         """Store lines, and how far their sources are read: on disk at its return."""
         rows = [
-            (rank_of(line), epoch, chunk.came.wall_us, line)
+            (rank_of(line), epoch, self._arrived_us(chunk.came), line)
             for chunk in chunks
             for epoch in (self.clocks.epoch_of(chunk.came),)
             for line in chunk.lines
@@ -208,6 +210,16 @@ class Spool:
         """Have those who wait look again."""
         with self._changed:
             self._changed.notify_all()
+
+    def _arrived_us(self, came: Instant) -> int:
+        """When a line came: no two at once, or stamped with it they would be one event.
+
+        A clock that was set back is believed.
+        """
+        ahead_us = self._last_us - came.wall_us
+        at_once = 0 <= ahead_us < _AT_ONCE_US
+        self._last_us = self._last_us + 1 if at_once else came.wall_us
+        return self._last_us
 
     def _say(self, lost: Counter[str]) -> None:
         self._dropped += lost

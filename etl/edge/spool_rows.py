@@ -94,12 +94,10 @@ def take_out(db: sqlite3.Connection, upto: int) -> Size:
 
 def count(db: sqlite3.Connection, counts: Mapping[str, int]) -> None:
     """Add to counters."""
-    added = [(name, value) for name, value in counts.items() if value]
-    db.executemany(
-        "insert or ignore into counters values (?, 0)", [a[:1] for a in added]
-    )
-    statement = "update counters set value = value + ?2 where name = ?1"
-    db.executemany(statement, added)
+    added = [(value, name) for name, value in counts.items() if value]
+    new = [(name,) for _, name in added]
+    db.executemany("insert or ignore into counters values (?, 0)", new)
+    db.executemany("update counters set value = value + ? where name = ?", added)
 
 
 def note(db: sqlite3.Connection, name: str, value: str, *, once: bool = False) -> None:

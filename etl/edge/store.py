@@ -31,6 +31,7 @@ _PIECE = 1 << 20
 # The write-ahead log: when it is emptied, and how large one commit may make it.
 _CHECKPOINT_PAGES = 250
 _LOG_PIECES = 3
+_BALLAST_PIECES = _LOG_PIECES + 1
 _LEAST_RESERVE = 4 << 20
 
 
@@ -81,22 +82,25 @@ class Store:
         """Let another agent have the folder."""
         with self._mutex:
             self._db.close()
+            # The log is gone: its room is kept for the next start.
+            self._keep_ballast()
             self._lock.close()
 
     def _open(self) -> sqlite3.Connection:
-        try:
-            if not self._path.exists():
-                _make(self._path, self._reserve)
-            return _connected(self._path)
-        except Damaged:
-            return self._renewed()
-        except (sqlite3.OperationalError, OSError) as error:
-            # No room for the log itself: that is what the ballast is kept for.
-            ballast = self._folder / _BALLAST
-            if not ballast.exists():
-                raise _no_room(self._folder, self._reserve, error) from error
-            ballast.unlink()
-            return _connected(self._path)
+        ballast = self._folder / _BALLAST
+        while True:
+            spare = ballast.exists()
+            try:
+                if not self._path.exists():
+                    _make(self._path, self._reserve)
+                return _connected(self._path, with_room=spare)
+            except Damaged:
+                return self._renewed()
+            except (sqlite3.OperationalError, OSError) as error:
+                if not spare:
+                    raise _no_room(self._folder, self._reserve, error) from error
+                # No room for the log: that is what the ballast is kept for.
+                ballast.unlink()
 
     def _renewed(self) -> sqlite3.Connection:
         """A new file with what can be read of the damaged one, which is kept aside."""
@@ -105,7 +109,7 @@ class Store:
             with suppress(FileNotFoundError):
                 Path(f"{self._path}{end}").rename(f"{aside}{end}")
         _make(self._path, self._reserve)
-        db = _connected(self._path)
+        db = _connected(self._path, with_room=False)
         kept = _salvage(aside, db)
         log.error("the spool was damaged: %d events saved, %s kept", kept, aside)
         return db
@@ -116,7 +120,7 @@ class Store:
             return
         try:
             with path.open("wb") as file:
-                file.write(bytes(_LOG_PIECES * _PIECE))
+                file.write(bytes(_BALLAST_PIECES * _PIECE))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -128,7 +132,10 @@ def read_only(folder: Path) -> sqlite3.Connection:
     path = folder / NAME
     if not path.exists():
         raise EdgeError(f"There is no spool in {folder}; --spool names another folder.")
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)
+    # Without a log nobody has it open: then no file is needed beside it to read it.
+    closed = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+    address = f"file:{quote(str(path))}?mode=ro{closed}"
+    return sqlite3.connect(address, uri=True, timeout=5)
 
 
 def owner(folder: Path) -> int | None:
@@ -183,10 +190,11 @@ def _make(path: Path, reserve: int) -> None:
         os.close(folder)
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connected(path: Path, *, with_room: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
         _prepare(db)
+        _stretch_log(db, with_room=with_room)
     except sqlite3.DatabaseError as error:
         db.close()
         _raise_damaged(error)
@@ -207,10 +215,21 @@ def _prepare(db: sqlite3.Connection) -> None:
         raise EdgeError("A newer version of the agent made this spool; use that one.")
     if version != VERSION or db.execute("pragma quick_check").fetchone() != ("ok",):
         raise Damaged
-    db.execute("begin immediate")
-    _stretch(db, _LOG_PIECES)
-    db.execute("commit")
-    db.execute("pragma wal_checkpoint(restart)")
+
+
+def _stretch_log(db: sqlite3.Connection, *, with_room: bool) -> None:
+    """Give the log the size it may come to need; with_room: it must be possible."""
+    try:
+        db.execute("begin immediate")
+        _stretch(db, _LOG_PIECES)
+        db.execute("commit")
+        db.execute("pragma wal_checkpoint(restart)")
+    except sqlite3.OperationalError as error:
+        if db.in_transaction:
+            db.execute("rollback")
+        if with_room:
+            raise
+        log.warning("there is hardly any room left for the spool: %s", error)
 
 
 def _stretch(db: sqlite3.Connection, pieces: int) -> None:
@@ -249,8 +268,8 @@ def _raise_damaged(error: sqlite3.DatabaseError) -> None:
 
 
 def _no_room(folder: Path, reserve: int, error: Exception) -> EdgeError:
+    takes_mb = (reserve >> 20) + _LOG_PIECES + _BALLAST_PIECES
     return EdgeError(
-        f"The spool {folder} cannot be opened ({error}). It takes "
-        f"{(reserve >> 20) + 2 * _LOG_PIECES} MB; --max-events and --max-mb make it "
-        "smaller, --spool puts it elsewhere."
+        f"The spool {folder} cannot be opened ({error}). It takes {takes_mb} MB; "
+        "--max-events and --max-mb make it smaller, --spool puts it elsewhere."
     )

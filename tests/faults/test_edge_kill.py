@@ -189,11 +189,11 @@ def test_a_wrong_clock_is_corrected_by_the_servers(tmp_path: Path) -> None:
         give(process, b"".join(json.dumps(row).encode() + b"\n" for row in sent))
         wait_until(lambda: received(tmp_path) == 4)
         wait_until(lambda: told(tmp_path)["waiting"] == 0)
-        assert told(tmp_path)["clock_error_s"] == pytest.approx(-7_200, abs=2)
+        assert told(tmp_path)["clock_error_s"] == pytest.approx(-7_200, abs=60)
     taken = {row["worker_id"]: row["time"] for row in map(json.loads, stub.taken)}
     for worker in ("W1", "W4"):
         moved = datetime.fromisoformat(taken[worker]) - stamped
-        assert moved.total_seconds() == pytest.approx(7_200, abs=3)
+        assert moved.total_seconds() == pytest.approx(7_200, abs=60)
     assert (taken["W2"], taken["W3"]) == (right["time"], naive["time"])
     again = [post.events for post in stub.posts]
     assert again == [again[0]] * 3

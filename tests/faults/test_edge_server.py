@@ -91,6 +91,12 @@ def test_a_poison_event_is_set_aside_alone(tmp_path: Path, status: int) -> None:
     assert told(tmp_path)["set_aside"] == 3
 
 
+def test_what_the_server_says_need_not_be_text(tmp_path: Path) -> None:
+    stub, code = sent_all(tmp_path, refuses(400, line(1), message="\ud800"), lines(3))
+    assert (code, len(stub.taken)) == (3, 2)
+    assert "ud800" in edge("refused", "--spool", tmp_path).stdout
+
+
 def test_what_was_set_aside_is_sent_again_once_mended(tmp_path: Path) -> None:
     sent_all(tmp_path, refuses(403, line(1)), lines(3))
     assert "1 events wait" in edge("refused", "--retry", "--spool", tmp_path).stdout

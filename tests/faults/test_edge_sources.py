@@ -94,6 +94,17 @@ def test_files_grow_move_and_are_replaced(
     assert told(spool)["counters"]["duplicates"] == 0
 
 
+def test_a_name_that_is_no_text(tmp_path: Path, folder: Path, stub: Stub) -> None:
+    odd = os.fsencode(folder) + b"/\xff\xfe.ndjson"
+    with open(odd, "wb") as file:
+        file.write(lines(3))
+    for _ in range(2):
+        with agent(tmp_path / "spool", stub.url, folder):
+            wait_until(lambda: len(stub.taken) == 3)
+            wait_until(lambda: told(tmp_path / "spool")["waiting"] == 0)
+    assert received(tmp_path / "spool") == 3
+
+
 def test_a_last_line_without_its_end_is_taken_when_it_is_whole(
     tmp_path: Path, folder: Path, stub: Stub
 ) -> None:
@@ -130,7 +141,7 @@ def test_a_pipe_waits_only_where_that_is_asked(
         give(process, lines(100))
         wait_until(lambda: received(tmp_path) == 100)
     more = ("-", "--max-events", 100, *option)
-    with agent(tmp_path, stub.url, *more, "--gather-s", 5) as process:
+    with agent(tmp_path, stub.url, *more, "--gather-s", 1) as process:
         give(process, lines(400, 100))
         wait_until(lambda: received(tmp_path) == 500)
         wait_until(lambda: told(tmp_path)["waiting"] == 0)
@@ -203,6 +214,25 @@ def _raw(terminal: int) -> bool:
     import termios
 
     return not termios.tcgetattr(terminal)[3] & termios.ICANON
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--server", "plant-server"), "no address"),
+        (("--retry-s", "0"), "must be from 0.01"),
+        (("--max-events", "0"), "must be 1 or more"),
+        (("--key-file", "/nowhere", "--server", "http://x"), "/nowhere"),
+        ((), "--server is missing"),
+    ],
+)
+def test_an_option_that_cannot_be(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = edge("run", "-", "--spool", tmp_path, *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from etl.edge.status import status
 from tests.support.local_server import ROOT, wait_until
 
 START = datetime(2026, 11, 1, 6, tzinfo=UTC)
-QUICK = ("--gather-s", "0.02", "--retry-s", "0.05")
+QUICK = ("--gather-s", "0.02", "--retry-s", "0.05", "--look-s", "0.05")
 
 
 def line(number: int, **more: Any) -> bytes:

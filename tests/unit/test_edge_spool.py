@@ -163,6 +163,17 @@ def test_every_commit_is_synced(spool: Spool) -> None:
     assert spool._store.rows("pragma journal_mode") == [("wal",)]
 
 
+def test_no_two_lines_come_at_the_same_instant(spool: Spool) -> None:
+    """Stamped with it, they would be one event."""
+    moment = now()
+    spool.put([Chunk(STATE[:4], moment), Chunk(STATE[4:8], moment)])
+    earlier = Instant(moment.wall_us - 3_600_000_000, moment.boot_us + 1)
+    spool.put([Chunk(STATE[8:10], earlier)])
+    came = [event.arrived_us for event in spool.take(10, 1 << 20)]
+    assert came[:8] == list(range(moment.wall_us, moment.wall_us + 8))
+    assert came[8:] == [earlier.wall_us, earlier.wall_us + 1]
+
+
 def test_prometheus_has_every_counter_once(tmp_path: Path, spool: Spool) -> None:
     put(spool, *STATE[:12])
     text = prometheus(status(tmp_path))
