@@ -16,8 +16,8 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from etl.door_few import Known, Plain, known_sites, ordered, parameters, plain
-from etl.door_keys import KeyBook, arrival_of
+from etl.door_few import Known, Plain, known_sites, ordered, parameters, plain, unmet
+from etl.door_keys import STRICT_KINDS, KeyBook, arrival_of
 from etl.http_answers import Answer
 from etl.http_posts import GONE, Post, Received, fail, gone, tell
 from etl.shape_codes import LONGEST_IDENTIFIER
@@ -165,12 +165,14 @@ class FewWay:
     ) -> list[Post]:
         """Store the plain posts of a site; returns those that are to be handed over."""
         fitting, rest, events = _parted(site, posts)
-        rows = ordered(events)
-        if rows is None:
-            return list(posts)
-        if not rows:
-            return rest
         try:
+            if rest and await self._met(conn, site, rest):
+                fitting, rest, events = _parted(site, posts)
+            rows = ordered(events)
+            if rows is None:
+                return list(posts)
+            if not rows:
+                return rest
             await conn.execute(self._queries["admit_few"], parameters(site, rows))
         except GONE:
             raise
@@ -183,6 +185,23 @@ class FewWay:
         for post in fitting:
             tell(post, Answer(stored=post.events.size))
         return rest
+
+    async def _met(
+        self, conn: AsyncConnection[Any], site: Known, posts: Sequence[Post]
+    ) -> bool:
+        """Look up, or register on sight, ids that posts lack to be plain."""
+        missing = unmet((post.events.documents for post in posts), site)
+        for kind, ids in missing.items():
+            is_closed = site.strict and kind in STRICT_KINDS
+            for action in ("known",) if is_closed else ("known", "register"):
+                lacking = [i for i in ids if i not in site.keys_of(kind)]
+                if lacking:
+                    values = {"site_key": site.site_key, "ids": lacking}
+                    found = await conn.execute(
+                        self._queries[f"{action}_{kind}"], values
+                    )
+                    site.book.learn(kind, site.site_key, dict(await found.fetchall()))
+        return bool(missing)
 
 
 def _parted(
