@@ -1,10 +1,10 @@
 """A few plain events past the frames: the same door in a fraction of the fixed cost.
 
 Frames cost some twenty milliseconds however few rows they hold. An event is plain where
-it surely breaks no rule: its ids are known already, its values are of the types of JSON
-and within their bounds, its time has an offset. This is no second rulebook: whatever
-is not plain is not judged here but goes the way of all batches, and so does what the
-unique key objects to.
+it surely breaks no rule: its ids are printable, its values are of the types of JSON and
+within their bounds, its time has an offset. This is no second rulebook: whatever is not
+plain is not judged here but goes the way of all batches, and so does what the unique
+key objects to.
 """
 
 from __future__ import annotations
