@@ -23,7 +23,8 @@ as $$
         select c.signal, c.model_key, c.camera_key, bool_or(c.verdict = 'drifting') as bad,
             (array_agg(jsonb_build_object(
                 'span', c.span, 'current', c.current, 'baseline', c.baseline,
-                'threshold', c.threshold, 'events', c.events)
+                'threshold', c.threshold, 'events', c.events,
+                'baseline_events', c.baseline_events)
                 order by c.verdict = 'drifting' desc, c.span))[1] as detail
         from ops.drift_checks c
         where c.site_key = p_site_key and c.checked_now = p_now
@@ -203,11 +204,14 @@ returns void
 language sql
 set search_path = ops, pg_temp
 as $$
--- The row that senders claim.
+-- The row that senders claim, and with it the messages of the channels.
     insert into ops.alert_events (alert_key, transition, at, who, note, detail)
     select a.alert_key, p_transition, p_at, p_who, p_note, a.detail
     from ops.alerts a
-    where a.alert_key = p_alert_key
+    where a.alert_key = p_alert_key;
+    select ops.queue_messages(max(e.event_key))
+    from ops.alert_events e
+    where e.alert_key = p_alert_key
 $$;
 
 create or replace function ops.raise_alert(
