@@ -68,7 +68,8 @@ def test_a_week_is_learnt_as_numpy_has_it(conn: Connection) -> None:
             f" %(hour)s, 1, 1, 0, 0, %(units)s, 0, 0, {BINS}",
             [{"site": site_key, "hour": h, "units": u} for h, u in units.items()],
         )
-    conn.execute("select ops.learn_weeks(%s, 'week', %s)", (site_key, TO))
+    learn = "select ops.learn_weeks(%s, 'week', %s, 'Europe/Berlin', '{7,-1}')"
+    conn.execute(learn, (site_key, TO))
     weeks: dict[int, dict[datetime, int]] = defaultdict(dict)
     for hour, count in units.items():
         local = hour + timedelta(
