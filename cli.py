@@ -22,6 +22,7 @@ from commands import (
     shift,
     site,
     up,
+    validations,
     worker,
     workstation,
 )
@@ -51,6 +52,7 @@ app.add_typer(key.app, name="key")
 app.command("export")(export.export)
 app.add_typer(drift.app, name="drift")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(validations.app, name="validations")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)

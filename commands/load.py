@@ -27,7 +27,10 @@ ROWS_PARKED = 3
 def load(
     file: Annotated[
         list[str],
-        typer.Argument(help="CSV or NDJSON, plain, .gz or .zst; - is stdin."),
+        typer.Argument(
+            help="CSV, NDJSON or Parquet, also .gz or .zst; a folder or a pattern "
+            "stands for the files there; - is stdin."
+        ),
     ],
     site: Annotated[
         str | None, option("--site", "The site of rows that name none.")
@@ -49,14 +52,18 @@ def load(
 
     Exit code 3: done, but rows were parked or in conflict.
     """
+    from etl.files_found import found
     from etl.readers_header import parse_mapping
     from sql.zones import zone
 
     columns = parse_mapping(mapping or [])
     if timezone is not None:
         zone(timezone)
+    paths, notices = found(file)
+    for notice in notices:
+        note(notice)
     loads = _Loads(site, timezone, columns, dry_run)
-    failed = loads.run(file)
+    failed = loads.run(paths)
     _report(loads.reports, failed, as_json=as_json, dry_run=dry_run)
     if failed is not None:
         raise failed

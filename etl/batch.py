@@ -17,13 +17,15 @@ class Batch:
     """Rows as they came, numbered from 0 in their order.
 
     texts: `row` and any of shape.FIELDS as text, null where absent; broken: `row` and
-    `message` of what is no event at all; origin: for some rows (UInt32), their line
-    numbers and raw bytes in ORIGIN_SCHEMA, and `source` where each has one of its own.
+    `message` of what is no event at all, parked as broken_code; origin: for some rows
+    (UInt32), their line numbers and raw bytes in ORIGIN_SCHEMA, and `source` where each
+    has one of its own.
     """
 
     texts: pl.DataFrame
     origin: Origin
     broken: pl.DataFrame = field(default_factory=BROKEN_SCHEMA.to_frame)
+    broken_code: str = "malformed"
 
     @property
     def records(self) -> int:

@@ -67,7 +67,7 @@ def prepare(
     shaped = shape(batch.texts, arrival=arrival.at, rules=rules, timezone=timezone)
     broken = batch.broken.select(
         "row",
-        code=pl.lit("malformed"),
+        code=pl.lit(batch.broken_code),
         message="message",
         site_id=pl.lit(None, dtype=pl.String),
     )

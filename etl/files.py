@@ -12,29 +12,23 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
 import polars as pl
 import psycopg
-from psycopg.errors import LockNotAvailable
 
+from etl.contents import Content, Piece, open_content
 from etl.door import Counts, Door, Progress
 from etl.door_parts import NOTHING, Prepared
-from etl.readers import BLOCK_BYTES, STDIN, Block, Reader
-from etl.readers_header import Opening, open_reader
-from etl.readers_lines import TOO_LONG, Spans, block_of, line_spans
+from etl.files_books import Books, Entry
+from etl.readers import BLOCK_BYTES, STDIN
 from etl.readers_source import Source
 from etl.shape_time import NaiveTimes
-from sql import queries
-from sql.connect import Connection
 from sql.errors import FloorpulseError, InputError
 
 EXAMPLES = 20
 Check = Callable[[pl.DataFrame], None]
-_NO_TEXTS = pl.DataFrame(schema={"row": pl.UInt32})
 
 
 @dataclass
@@ -73,16 +67,6 @@ class LoadProgress:
     counts: Counts
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One block, ready to be committed."""
-
-    prepared: Prepared
-    bytes_done: int
-    lines_done: int
-    digest: bytes
-
-
 def load_file(
     dsn: str,
     path: str,
@@ -97,7 +81,7 @@ def load_file(
     check: Check | None = None,
     told: int = 0,
 ) -> LoadReport:
-    """Load one CSV or NDJSON file, plain, .gz or .zst; `-` is stdin.
+    """Load one file, CSV, NDJSON or Parquet, plain, .gz or .zst; `-` is stdin.
 
     site names the site of rows that name none; timezone replaces the sites' zones for
     times without an offset; mapping is column of the file to field. Raises InputError
@@ -138,9 +122,7 @@ class _Load:
         self.report = LoadReport(source=name, dry_run=dry_run)
         self.check: Check | None = None
         self.told = 0
-        self._queries = queries.load("loads")
-        self._site_done: str | None = None
-        self._block_digest: bytes | None = None
+        self._entry: Entry | None = None
 
     def run(
         self,
@@ -149,135 +131,78 @@ class _Load:
         tell: Callable[[LoadProgress], None],
     ) -> None:
         """Read the source to its end; LoadError where that fails on the way."""
-        head = source.head_digest()
-        opening = open_reader(source.data, source.name, self.mapping, self.site)
-        self.report.notices += opening.notices
+        content = open_content(source, self.mapping, self.site)
+        self.report.notices += content.notices
+        books = Books(door.conn)
         if not self.report.dry_run:
-            self._begin(source, door.conn, opening, head)
-        if source.offset == 0:
-            source.fill()
-            source.take(opening.bytes, opening.lines)
-            source.in_long_line = False
+            options = self._options(content)
+            entry = books.enter(content, self.report.source, self.site, options)
+            self._entry = entry
+            self.report.load_id, self.report.resumed = entry.load_id, entry.resumed
         try:
-            self._carry(source, door, opening.reader, tell)
+            self._carry(content, door, tell)
         except (FloorpulseError, psycopg.Error) as error:
-            said = _said(error, source)
-            self._fail(door.conn, said)
+            said = _said(error, content)
+            if self._entry is not None:
+                self.report.add(books.fail(self._entry.load_id, said))
             raise LoadError(said, self.report) from error
-        if self.report.load_id is not None:
-            self._finish(door.conn)
+        if self._entry is not None:
+            self.report.add(books.finish(self._entry.load_id))
 
-    def _begin(
-        self, source: Source, conn: Connection, opening: Opening, head: bytes
-    ) -> None:
-        """Continue an unfinished load of this content, or enter a new one."""
-        options = json.dumps(
+    def _options(self, content: Content) -> str:
+        """What parked rows need to be read again, and what tells loads apart."""
+        return json.dumps(
             {
-                "format": opening.format,
-                # What parked lines need to be read again.
-                "header": source.data[: opening.bytes].decode("utf-8", "replace"),
+                "format": content.format,
+                "header": content.header,
                 "site": self.site,
                 "timezone": self.timezone,
                 "map": dict(sorted(self.mapping.items())),
             }
         )
-        found = self._claimed(source, conn, head, options)
-        if found is None:
-            parameters = {
-                "source": self.report.source,
-                "site_id": self.site,
-                "options": options,
-                "head_digest": head,
-            }
-            # Claimed before anybody can see it.
-            with conn.transaction():
-                (load_id,) = _row(conn, self._queries["start"], parameters)
-                conn.execute(self._queries["claim"], {"load_id": load_id})
-            self.report.load_id = load_id
-            return
-        self.report.load_id, bytes_done, lines_done = found
-        key = {"load_id": self.report.load_id}
-        row = _row(conn, self._queries["continue"], key)
-        self._site_done, self._block_digest = row
-        self.report.resumed = bool(bytes_done or self._site_done)
-        source.skip(bytes_done, lines_done)
-
-    def _claimed(
-        self, source: Source, conn: Connection, head: bytes, options: str
-    ) -> tuple[int, int, int] | None:
-        """An unfinished load of this very content that no living process works on."""
-        parameters = {"head_digest": head, "options": options}
-        rows = conn.execute(self._queries["candidates"], parameters).fetchall()
-        if not rows:
-            return None
-        # What is committed, and the block of which some sites are.
-        prefixes = {row: {(row[1], row[3]), (row[4], row[5])} for row in rows}
-        proven = source.proven(set().union(*prefixes.values()))
-        for row in rows:
-            load_id, bytes_done, lines_done, *_ = row
-            if prefixes[row] <= proven and self._claim(conn, load_id, row[1:]):
-                return load_id, bytes_done, lines_done
-        return None
-
-    def _claim(self, conn: Connection, load_id: int, proven: tuple[Any, ...]) -> bool:
-        """Whether an unfinished load is ours now, and still where it was proven."""
-        key = {"load_id": load_id}
-        try:
-            with conn.transaction():
-                # A killed run's backend may need a moment to notice.
-                conn.execute("set local lock_timeout = '3s'")
-                conn.execute(self._queries["claim"], key)
-        except LockNotAvailable:
-            return False
-        if conn.execute(self._queries["standing"], key).fetchone() == proven:
-            return True
-        conn.execute(self._queries["release"], key)
-        return False
 
     def _carry(
         self,
-        source: Source,
+        content: Content,
         door: Door,
-        reader: Reader,
         tell: Callable[[LoadProgress], None],
     ) -> None:
-        """Prepare one block while the one before is committed."""
+        """Prepare one piece while the one before is committed."""
         naive = NaiveTimes()
         counts = Counts()
-        steps = self._steps(source, door, reader)
+        steps = self._steps(content, door)
         with ThreadPoolExecutor(max_workers=1) as thread:
             coming = thread.submit(next, steps, None)
             while (step := coming.result()) is not None:
                 coming = thread.submit(next, steps, None)
-                naive += step.prepared.naive
-                counts.add(self._commit(step, door))
-                tell(LoadProgress(step.bytes_done, source.size, counts))
+                piece, prepared = step
+                naive += prepared.naive
+                counts.add(self._commit(piece, prepared, door))
+                tell(LoadProgress(piece.bytes_done, content.size, counts))
         self.report.warnings += _warnings(naive)
         if self.report.dry_run:
             self.report.add(counts)
 
-    def _steps(self, source: Source, door: Door, reader: Reader) -> Iterator[_Step]:
-        while source.fill():
-            block = _next_block(source, reader)
+    def _steps(self, content: Content, door: Door) -> Iterator[tuple[Piece, Prepared]]:
+        for piece in content.pieces():
             if self.check is not None:
-                self.check(block.batch.texts)
+                self.check(piece.batch.texts)
             prepared = door.prepare(
-                block.batch, timezone=self.timezone, dry_run=self.report.dry_run
+                piece.batch, timezone=self.timezone, dry_run=self.report.dry_run
             )
-            source.take(block.consumed, block.lines)
-            lines_done = source.line - 1
-            yield _Step(prepared, source.offset, lines_done, source.digest)
+            yield piece, prepared
 
-    def _commit(self, step: _Step, door: Door) -> Counts:
-        if self.report.load_id is None:
-            return self._tried(step.prepared)
+    def _commit(self, piece: Piece, prepared: Prepared, door: Door) -> Counts:
+        if self._entry is None:
+            return self._tried(prepared)
         place = Progress(
-            self.report.load_id, step.bytes_done, step.lines_done, step.digest
+            self._entry.load_id, piece.bytes_done, piece.lines_done, piece.digest
         )
-        after = self._site_done if step.digest == self._block_digest else None
-        admission = door.commit(step.prepared, self.report.source, place, after)
+        is_begun = piece.digest == self._entry.block_digest
+        after = self._entry.site_done if is_begun else None
+        admission = door.commit(prepared, self.report.source, place, after)
         parked = [told.filter(pl.col("code") != "conflict") for told in admission.told]
-        self._show(step.prepared, pl.concat(parked), self.told)
+        self._show(prepared, pl.concat(parked), self.told)
         return admission
 
     def _tried(self, prepared: Prepared) -> Counts:
@@ -299,40 +224,14 @@ class _Load:
             told = first.join(lines, on="row").select("line", "code", "message")
             self.report.examples += told.to_dicts()
 
-    def _fail(self, conn: Connection, error: str) -> None:
-        """Say so in ingest.loads, where the database still answers."""
-        if self.report.load_id is None:
-            return
-        key = {"load_id": self.report.load_id}
-        with suppress(psycopg.Error):
-            conn.execute(self._queries["fail"], key | {"error": error})
-            self._count(conn)
 
-    def _finish(self, conn: Connection) -> None:
-        conn.execute(self._queries["finish"], {"load_id": self.report.load_id})
-        self._count(conn)
-
-    def _count(self, conn: Connection) -> None:
-        key = {"load_id": self.report.load_id}
-        self.report.add(Counts(*_row(conn, self._queries["counts"], key)))
-
-
-def _row(
-    conn: Connection, query: str, parameters: Mapping[str, Any]
-) -> tuple[Any, ...]:
-    row = conn.execute(query, parameters).fetchone()
-    if row is None:
-        raise LookupError(f"no row for {parameters}")
-    return row
-
-
-def _said(error: Exception, source: Source) -> str:
+def _said(error: Exception, content: Content) -> str:
     """What went wrong, in one sentence."""
     if isinstance(error, FloorpulseError):
         return error.message
     first, *_ = str(error).strip().splitlines() or [type(error).__name__]
     return (
-        f"{source.name}: the database ended the load before line {source.line:,} "
+        f"{content.name}: the database ended the load before {content.place()} "
         f"({first}); load the file again to continue"
     )
 
@@ -350,16 +249,3 @@ def _warnings(naive: NaiveTimes) -> list[str]:
             f"they were read with the offset before the clock change"
         )
     return told
-
-
-def _next_block(source: Source, reader: Reader) -> Block:
-    """The next whole records; of an endless line, its beginning as a broken one."""
-    data = source.data
-    if source.in_long_line:
-        end = data.find(b"\n") + 1 or len(data)
-        return block_of(data[:end], source.line, _NO_TEXTS, {}, lambda: line_spans(b""))
-    block = reader.read(data, source.line, last=source.ended)
-    if block.consumed:
-        return block
-    spans = Spans(np.array([0]), np.array([len(data)]))
-    return block_of(data, source.line, _NO_TEXTS, {0: TOO_LONG}, lambda: spans)

@@ -20,6 +20,7 @@ from etl.http_metrics import metric_routes
 from etl.http_prometheus import prometheus_routes
 from etl.http_reader import Reader
 from etl.http_rejects import reject_routes
+from etl.http_validations import validation_routes
 from sql.connect import resolve_dsn
 from sql.errors import NotMigrated
 
@@ -57,6 +58,7 @@ class Api:
             list_routes(access, reader),
             metric_routes(access, reader),
             reject_routes(access, reader, self._dsn),
+            validation_routes(access, self._dsn),
             health_routes(engine or self._engine),
         ):
             routes.include_router(part, prefix=PREFIX)

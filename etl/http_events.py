@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
 
-from etl.batch import BROKEN_SCHEMA, ORIGIN_SCHEMA, Batch
+from etl.batch import BROKEN_SCHEMA, Batch
+from etl.elements import DEEPEST, NAMES, NO_OBJECT, SOURCE_SCHEMA, as_json, is_deep
 from etl.http_errors import ApiError
 from etl.readers import LONGEST_LINE
 from etl.readers_lines import TOO_LONG, numbered
 from etl.readers_ndjson import parsed, texts_of
-from etl.shape import FIELDS
 
 MOST_EVENTS = 10_000
-DEEPEST = 16
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-_NAMES = {name: name for name in FIELDS} | {"timestamp": "time"}
-_NO_OBJECT = "the element is no JSON object"
-_SOURCE_SCHEMA = pl.Schema([*ORIGIN_SCHEMA.items(), ("source", pl.String)])
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ def _events(
         if not isinstance(element, dict):
             _refuse_deep([element], row)
             too_long = lines is not None and len(lines[row]) > LONGEST_LINE
-            broken[row] = TOO_LONG if too_long else _NO_OBJECT
+            broken[row] = TOO_LONG if too_long else NO_OBJECT
             continue
         _refuse_deep(element.values(), row)
         if body_size > LONGEST_LINE and _length(lines, row, element) > LONGEST_LINE:
@@ -112,40 +106,22 @@ def _events(
         element = elements[row]
         # With a site of ours in it, the line is not what was sent any more.
         as_sent = lines is not None and (site is None or row in broken)
-        return (lines[row] if as_sent and lines else _text(element))[:LONGEST_LINE]
+        return (lines[row] if as_sent and lines else as_json(element))[:LONGEST_LINE]
 
     return Events(len(elements), documents, rows, broken, raw, source)
 
 
 def _length(lines: Sequence[bytes] | None, row: int, element: dict[str, Any]) -> int:
-    return len(lines[row]) if lines is not None else len(_text(element))
-
-
-def _text(element: Any) -> bytes:
-    """An element as JSON; what orjson cannot write, Python's json can."""
-    try:
-        return orjson.dumps(element)
-    except (TypeError, orjson.JSONEncodeError):
-        return json.dumps(element).encode()
+    return len(lines[row]) if lines is not None else len(as_json(element))
 
 
 def _refuse_deep(values: Iterable[Any], row: int) -> None:
-    """An event is flat; what nests for ever is somebody's attempt."""
-    level = [v for v in values if isinstance(v, dict | list)]
-    for _ in range(DEEPEST if level else 1):
-        if not level:
-            return
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    raise ApiError(
-        400,
-        "too_deep",
-        f"Element {row} is nested deeper than {DEEPEST} levels; an event is flat.",
-    )
+    if is_deep(values):
+        raise ApiError(
+            400,
+            "too_deep",
+            f"Element {row} is nested deeper than {DEEPEST} levels; an event is flat.",
+        )
 
 
 def batch_of_posts(posts: Sequence[Events]) -> tuple[Batch, list[int]]:
@@ -153,7 +129,7 @@ def batch_of_posts(posts: Sequence[Events]) -> tuple[Batch, list[int]]:
     starts = [0, *accumulate(post.size for post in posts)]
     documents = [document for post in posts for document in post.documents]
     texts = numbered(
-        texts_of(documents, _NAMES),
+        texts_of(documents, NAMES),
         np.concatenate(
             [
                 np.asarray(post.rows, dtype=np.int64) + start
@@ -178,6 +154,6 @@ def batch_of_posts(posts: Sequence[Events]) -> tuple[Batch, list[int]]:
             for row, at in zip(rows, owners.tolist(), strict=True)
             for post_source in (posts[at].source,)
         ]
-        return pl.DataFrame(found, schema=_SOURCE_SCHEMA, orient="row")
+        return pl.DataFrame(found, schema=SOURCE_SCHEMA, orient="row")
 
     return Batch(texts, origin, told), starts

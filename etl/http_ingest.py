@@ -53,14 +53,14 @@ def ingest_routes(access: Access, gatherer: Gatherer, budget: Budget) -> APIRout
                 events = await asyncio.to_thread(read_events, *work)
             del body, work
             access.charge(caller, events.size)
-            _refuse_foreign(caller, events)
+            refuse_foreign(caller, events)
             answer = await gatherer.admit(events)
         return json_answer(answer.body())
 
     return routes
 
 
-def _refuse_foreign(caller: Caller, events: Events) -> None:
+def refuse_foreign(caller: Caller, events: Events) -> None:
     """A post that holds anything its key may not send is refused as a whole."""
     _require(caller.sites, "site_id", events)
     _require(caller.event_types, "event_type", events)

@@ -111,7 +111,7 @@ def _open_csv(
         raise InputError(f"{name} is no CSV: its first line is longer than 64 kB")
     line = first[start : end or len(first)]
     header = _header(line, name, blank + 1)
-    columns, notices = _columns(header, name, mapping, site)
+    columns, notices = columns_of(header, name, mapping, site)
     reader = CsvReader(name, columns, len(header), site)
     return Opening(reader, "csv", start + len(line), blank + 1, notices)
 
@@ -130,7 +130,7 @@ def _header(line: bytes, name: str, number: int) -> list[str]:
     return [column.strip() for column in header]
 
 
-def _columns(
+def columns_of(
     header: Sequence[str], name: str, mapping: Mapping[str, str], site: str | None
 ) -> tuple[dict[str, int], list[str]]:
     """Field to position in the header, and a notice of columns that are ignored."""
@@ -185,7 +185,7 @@ def _require(
     found = ", ".join(header)[:200]
     advice = f" ({'; '.join(hints)})" if hints else ""
     raise InputError(
-        f"{name} is no event file: line 1 has no column {', '.join(missing)}; "
+        f"{name} is no event file: it has no column {', '.join(missing)}; "
         f"its columns: {found}{advice}"
     )
 

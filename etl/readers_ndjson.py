@@ -15,7 +15,7 @@ from etl.readers import LONGEST_LINE, Block
 from etl.readers_lines import TOO_LONG, Spans, block_of, line_spans, numbered
 from etl.shape_codes import IDENTIFIERS, WRONG_TYPE
 
-_TEXT_ONLY = {*IDENTIFIERS, "model_version", "camera_id", "event_type", "time"}
+TEXT_ONLY = {*IDENTIFIERS, "model_version", "camera_id", "event_type", "time"}
 _NO_OBJECT = "the line is no JSON object"
 
 
@@ -93,7 +93,7 @@ def _text(value: Any, field: str) -> str | None:
         return None
     if type(value) is int:
         return str(value)
-    if type(value) is float and field not in _TEXT_ONLY:
+    if type(value) is float and field not in TEXT_ONLY:
         return repr(value)
     return WRONG_TYPE + json.dumps(value)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from etl.readers import BLOCK_BYTES, STDIN, is_packed, opened, read_exactly
+from sql.errors import InputError
 
 HEAD_BYTES = 65_536
 
@@ -32,7 +33,7 @@ class Source:
         self._stream = stream
         self.name = "stdin" if path == STDIN else path
         self.size = None if stream else _content_size(path)
-        self._block_bytes = block_bytes
+        self.block_bytes = block_bytes
         self._open = ExitStack()
         self._content: BinaryIO = io.BytesIO()
         self._spool: BinaryIO | None = None
@@ -57,7 +58,7 @@ class Source:
 
     def fill(self) -> bytes:
         """Top up `data` to a block; `ended` says that nothing comes after it."""
-        missing = self._block_bytes - len(self.data)
+        missing = self.block_bytes - len(self.data)
         at = self.offset + len(self.data)
         more = read_exactly(self._content, missing, self.name, at)
         self.ended = len(more) < missing
@@ -78,6 +79,23 @@ class Source:
     def head_digest(self) -> bytes:
         """The digest of the first bytes; call it before any are taken."""
         return hashlib.sha256(self.fill()[:HEAD_BYTES]).digest()
+
+    def seekable(self) -> BinaryIO:
+        """All of the content for who has to go to and fro; from a pipe, by way of disk.
+
+        Call it before any bytes are taken, and read it no other way then.
+        """
+        if self._stream is not None:
+            raise InputError(f"{self.name} is Parquet; only a file of it can be read")
+        if self.path != STDIN and not is_packed(self.path):
+            return self._open.enter_context(Path(self.path).open("rb"))
+        spool = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        while self.data:
+            spool.write(self.data)
+            self.data = b""
+            self.fill()
+        spool.seek(0)
+        return spool
 
     def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
         """Which (length, sha256) are of prefixes of this content; rewinds."""

@@ -21,6 +21,8 @@ from sql.errors import BadSetting, InputError
 from sql.queries import load
 
 PAGE_ROWS = 10_000
+# Formats whose parked rows are kept as JSON objects.
+_AS_JSON = ("ndjson", "parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Parked:
 
     def is_json(self) -> bool:
         """Whether it is an object of its own, and no line of a CSV."""
-        return bool(_said(self.options).get("format", "ndjson") == "ndjson")
+        return _said(self.options).get("format", "ndjson") in _AS_JSON
 
 
 def retry(dsn: str, which: Filter, who: str) -> RetryReport:

@@ -92,7 +92,7 @@ def shape(
         if name not in texts.columns
     )
     read = texts.with_columns(*civil_columns(pl.col("time")), *_typed_columns())
-    read, naive = _with_instants(read, rules or {}, timezone)
+    read, naive = with_instants(read, rules or {}, timezone)
     arrival_us = micros(arrival)
     read = read.with_columns(
         future=pl.col("time_us") > arrival_us + FUTURE_US,
@@ -145,7 +145,7 @@ def _typed_columns() -> list[pl.Expr]:
     ]
 
 
-def _with_instants(
+def with_instants(
     read: pl.DataFrame, rules: Mapping[str, SiteRules], timezone: str | None
 ) -> tuple[pl.DataFrame, NaiveTimes]:
     """Add `time_us`; null where the text is no time, or lies before 1970 in UTC."""

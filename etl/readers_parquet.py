@@ -1,0 +1,191 @@
+"""Parquet event files: typed columns as the texts that every other file brings.
+
+Row groups are read in slices of bounded size, so that memory depends neither on the
+file nor on how its writer cut it. A place is a row; it is proven by the digest of the
+whole file, which is small beside what it holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etl.batch import ORIGIN_SCHEMA, Batch
+from etl.contents import Piece
+from etl.readers_header import columns_of
+from etl.readers_lines import numbered
+from etl.readers_ndjson import TEXT_ONLY
+from etl.readers_source import Source
+from etl.shape_codes import WRONG_TYPE
+from sql.errors import InputError
+
+# About what a row takes as CSV: pieces are as large as those of text files.
+_BYTES_A_ROW = 80
+_READ_AHEAD = 1 << 20
+_NOTHING = hashlib.sha256().digest()
+
+
+class Parquet:
+    """The rows of one file: see Content."""
+
+    format = "parquet"
+    header = ""
+
+    def __init__(
+        self, source: Source, mapping: Mapping[str, str], site: str | None
+    ) -> None:
+        self.name, self._site = source.name, site
+        content = source.seekable()
+        self._digest = hashlib.file_digest(content, "sha256").digest()  # type: ignore[arg-type]
+        self.size: int | None = content.tell()
+        with _readable(self.name):
+            self._file = pq.ParquetFile(
+                content, buffer_size=_READ_AHEAD, pre_buffer=False
+            )
+            names = self._file.schema_arrow.names
+        columns, self.notices = columns_of(names, self.name, mapping, site)
+        self._columns = {field: names[at] for field, at in columns.items()}
+        self._rows_a_piece = max(1, source.block_bytes // _BYTES_A_ROW)
+        self._rows_done = 0
+
+    def head_digest(self) -> bytes:
+        return self._digest
+
+    def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
+        return {
+            (length, digest)
+            for length, digest in prefixes
+            if digest == (self._digest_at(length) if length else _NOTHING)
+        }
+
+    def skip(self, bytes_done: int, lines_done: int) -> None:  # noqa: ARG002
+        self._rows_done = lines_done
+
+    def place(self) -> str:
+        return f"row {self._rows_done + 1:,}"
+
+    def pieces(self) -> Iterator[Piece]:
+        with _readable(self.name):
+            for rows in self._slices():
+                batch = self._batch(rows)
+                self._rows_done += rows.num_rows
+                done = self._bytes_at(self._rows_done)
+                yield Piece(batch, done, self._rows_done, self._digest_at(done))
+
+    def _bytes_at(self, row: int) -> int:
+        """Rows as bytes of the file, as if all were equally long."""
+        total: int = self._file.metadata.num_rows
+        return (self.size or 0) * row // max(1, total)
+
+    def _digest_at(self, bytes_done: int) -> bytes:
+        place = bytes_done.to_bytes(8, "big")
+        return hashlib.sha256(self._digest + place).digest()
+
+    def _slices(self) -> Iterator[pa.RecordBatch]:
+        """Rows from _rows_done on; equal ones in every run, wherever it begins."""
+        at, groups = 0, []
+        first = self._rows_done
+        for group in range(self._file.num_row_groups):
+            rows = self._file.metadata.row_group(group).num_rows
+            if at + rows > first:
+                groups.append(group)
+            else:
+                at += rows
+        for rows in self._file.iter_batches(
+            self._rows_a_piece, row_groups=groups, columns=[*self._columns.values()]
+        ):
+            missing = max(0, first - at)
+            at += rows.num_rows
+            if missing < rows.num_rows:
+                yield rows.slice(missing)
+
+    def _batch(self, rows: pa.RecordBatch) -> Batch:
+        first = self._rows_done
+        texts = pl.DataFrame(
+            {
+                field: _texts(_series(rows.column(column)), field)
+                for field, column in self._columns.items()
+            }
+        )
+        told = texts.rename(self._columns).with_row_index("row")
+
+        def origin(wanted: pl.Series) -> pl.DataFrame:
+            """Lines are rows of the file; raw is the row as a JSON object."""
+            found = told.filter(pl.col("row").is_in(wanted.implode()))
+            fields = pl.struct(pl.exclude("row")).struct.json_encode()
+            return found.select(
+                "row",
+                line=pl.col("row").cast(pl.Int64) + (first + 1),
+                raw=fields.cast(pl.Binary),
+            ).match_to_schema(ORIGIN_SCHEMA)
+
+        return Batch(numbered(texts, None, self._site), origin)
+
+
+class _readable:  # noqa: N801 - reads as what it does
+    """What Arrow says of a damaged file, as InputError."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, pa.ArrowException | OSError):
+            first = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{self._name} is damaged or no Parquet that can be read: {first}"
+            ) from error
+
+
+def _series(column: pa.Array) -> pl.Series:
+    """Arrow's column as one of polars: zones it does not know become UTC."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        column = column.cast(pa.timestamp(kind.unit, "UTC"))
+    elif pa.types.is_float16(kind):
+        column = column.cast(pa.float32())
+    series = pl.from_arrow(column)
+    assert isinstance(series, pl.Series)  # noqa: S101 - of an array, always
+    return series
+
+
+def _texts(column: pl.Series, field: str) -> pl.Series:
+    """Values as the text that shape reads; WRONG_TYPE before what cannot be."""
+    kind = column.dtype
+    if kind == pl.Duration:
+        column = column.dt.total_microseconds() / 1_000_000
+    if isinstance(kind, pl.Binary):
+        return _decoded(column)
+    if kind == pl.Boolean or kind.is_nested():
+        return _wrong(column)
+    if field in TEXT_ONLY and (kind.is_float() or kind.is_decimal()):
+        return _wrong(column)
+    return column.cast(pl.String)
+
+
+def _wrong(column: pl.Series) -> pl.Series:
+    value = pl.col("value")
+    said = pl.struct(value).struct.json_encode().str.slice(len('{"value":'))
+    text = pl.lit(WRONG_TYPE) + said.str.head(-1)
+    frame = column.alias("value").to_frame()
+    return frame.select(pl.when(value.is_not_null()).then(text)).to_series()
+
+
+def _decoded(column: pl.Series) -> pl.Series:
+    """Bytes that are UTF-8 as text: old writers did not say that they wrote strings."""
+
+    def decoded(value: bytes | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return WRONG_TYPE + value.hex()
+
+    return pl.Series([decoded(value) for value in column], dtype=pl.String)
