@@ -14,7 +14,7 @@ from fastapi.responses import Response
 
 from etl.http_access import Access
 from etl.http_errors import ApiError, json_answer, unavailable
-from etl.http_pages import After, SiteOf, checked, keys_of, page, tagged
+from etl.http_pages import After, SiteOf, checked, keys_of, number_of, page, tagged
 from etl.http_reader import Reader
 from etl.http_schema import READ_ERRORS, answer
 from etl.retry import Filter, exported, parked_rows, retry
@@ -89,18 +89,14 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
         values = {
             **asdict(which.filter()),
             "state": None if state == "all" else state,
-            "before": _number(before),
+            "before": number_of(before),
             "limit": limit + 1,
         }
         codes = await reader.rows("codes", values, file="rejects")
         rows = await reader.rows("page", values, file="rejects")
         for row in rows:
             row["raw"] = row["raw"].decode("utf-8", "replace")
-            row["key"] = str(row["reject_id"])
-        told = page(rows, limit, ["key"], codes=codes)
-        for row in rows:
-            del row["key"]
-        return tagged(request, told)
+        return tagged(request, page(rows, limit, ["reject_id"], codes=codes))
 
     @routes.get(
         "/export",
@@ -167,12 +163,3 @@ def _retry(dsn: str, which: Filter, who: str) -> dict[str, Any]:
         told = asdict(which) | report
         audit(conn, who, "rejects.retry", which.site or "all sites", told)
     return report
-
-
-def _number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        said = "after: this is no cursor; take `next` of the page before."
-        raise ApiError(400, "bad_request", said)
-    return int(text)

@@ -159,7 +159,7 @@ begin
     subjects as (
         select x.span, k.model_key, k.camera_key
         from (values ('hour'), ('day'), ('week')) as x (span)
-        cross join lateral ops.known_series(p_site_key, p_now + interval '1 day') k
+        cross join lateral ops.known_series(p_site_key, p_now) k
         where k.camera_key <> 0
     ),
     judged as (

@@ -46,7 +46,9 @@ where s.rate_shift = 4
 create table ops.storage (
     folder text primary key,
     free_bytes bigint not null,
+    least_bytes bigint not null,
     total_bytes bigint not null,
     measured_at timestamptz not null
 );
 comment on table ops.storage is 'Room on the disk of the local server, measured by the scheduler beside it';
+comment on column ops.storage.least_bytes is 'Less than this is trouble';
