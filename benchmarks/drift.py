@@ -4,7 +4,7 @@
 
 Events of simulated plants go through the door, hours are summed up from them, and
 ops.check_drift judges. With checks at whole hours the events of a day are put in at
-once: a check at 10:00 reads no hour from 10:00 on. With shorter steps they come so, too.
+once: a check at 10:00 reads no hour from 10:00 on. With shorter steps they come so.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ class TestHours:
 def lens_hours(
     now: datetime, *, broken: datetime, mended: datetime | None = None
 ) -> Iterator[Seen]:
-    """The day's hours as far as they have come, the open one with a part of its events."""
+    """The day's hours as far as they have come, the open one with a part of them."""
     for n in range(8):
         hour = at(10, 6 + n)
         share = min((now - hour) / HOUR, 1)
