@@ -2,7 +2,10 @@
 -- Same names as rollups.sql.
 
 -- What a refresh and real-time aggregation read by.
-create index if not exists activity_time on floor.activity (time);
+-- Aggregates read pieces by hour. They come nearly in the order of time, so block ranges are
+-- enough; a B-tree by time took two thirds of the time it takes to insert a backlog.
+drop index if exists floor.activity_time;
+create index if not exists activity_time_ranges on floor.activity using brin (time);
 
 create materialized view if not exists floor.activity_hourly
 with (timescaledb.continuous, timescaledb.materialized_only = false) as

@@ -84,6 +84,7 @@ set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 set work_mem = '256MB'
 set enable_nestloop = on
+set enable_mergejoin = off -- would meet whole workers where a hash meets single states
 as $$
 -- Cuts the touched ranges (bounds included) of these workers again and returns the number
 -- of rows written. Range by range: rows of states in [p, n) go, and come again from events.
@@ -115,6 +116,8 @@ begin
     end if;
 
     -- Rows go, and come again, in these hours: of those that go, and from p to n or now.
+    -- They are found by the index, however few the planner believes there are to hash.
+    perform set_config('enable_hashjoin', 'off', true);
     with gone as (
         delete from floor.activity a
         using unnest(workers, ps, ns, stops) as b (worker_key, p, n, stop)
@@ -133,61 +136,65 @@ begin
     cross join lateral generate_series(
         floor.hour_of(b.p), least(b.n, p_now), interval '1 hour') as come (hour);
 
+    perform set_config('enable_hashjoin', 'on', true);
     if p_bulk then
         perform set_config('enable_nestloop', 'off', true); -- until this function returns
     end if;
     insert into floor.activity
         (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
          shift_key, production_date, units, units_working, state, begins, in_break)
-    with gated as (
-        select
-            b.worker_key, b.n, e.workstation_key, e.time, e.event_type, e.count,
-            e.time + coalesce(e.duration_s, s.max_state_s) * interval '1 second' as hold_ends_at,
-            s.gap_state = 'idle' as fills_gap,
-            w.workstation_id collate "C" as workstation_id
+    with stretches as (
+        -- Rules hold for stretches of a range: no event has to ask which are its own.
+        select b.worker_key, b.n,
+            greatest(b.p, s.valid_from) as from_time, least(b.n, s.valid_to) as to_time,
+            s.min_confidence, s.max_state_s * interval '1 second' as longest_hold,
+            s.gap_state = 'idle' as fills_gap
         from unnest(workers, ps, ns) as b (worker_key, p, n)
+        join floor.settings_spans s
+          on s.site_key = p_site_key and s.valid_from < b.n and s.valid_to > b.p
+    ),
+    ranked as (
+        select w.workstation_key, row_number() over (order by w.workstation_id collate "C") as rank
+        from floor.workstations w
+        where w.site_key = p_site_key
+    ),
+    gated as (
+        select
+            t.worker_key, t.n, t.fills_gap, e.workstation_key, e.time, e.event_type, e.count,
+            e.time + case when e.duration_s is null then t.longest_hold
+                          else e.duration_s * interval '1 second' end as hold_ends_at,
+            r.rank
+        from stretches t
         cross join lateral (
-            select e.workstation_key, e.time, e.event_type, e.count, e.duration_s, e.confidence
+            select e.workstation_key, e.time, e.event_type, e.count, e.duration_s
             from floor.events e
-            where e.site_key = p_site_key and e.worker_key = b.worker_key
-              and e.time >= b.p and e.time < b.n
+            where e.site_key = p_site_key and e.worker_key = t.worker_key
+              and e.time >= t.from_time and e.time < t.to_time
               and e.time >= first_p and e.time < last_stop and e.time <= p_now
+              and e.confidence >= t.min_confidence
             offset 0 -- always by the index, worker by worker
         ) e
-        join floor.workstations w on w.workstation_key = e.workstation_key
-        join floor.settings_spans s
-          on s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to
-        where e.confidence >= s.min_confidence
+        join ranked r on r.workstation_key = e.workstation_key
     ),
-    -- A count belongs to the last state not later than it: both carry that state's number.
-    -- Counts sort after the states of their instant.
-    numbered as (
-        select g.*,
-            count(*) filter (where g.event_type < 3) over (
+    -- Read backwards, the least time so far is that of the next state. Counts sort after the
+    -- states of their instant.
+    followed as materialized (
+        select g.worker_key, g.n, g.fills_gap, g.workstation_key, g.time, g.event_type, g.count,
+            g.hold_ends_at,
+            coalesce(min(g.time) filter (where g.event_type < 3) over (
                 partition by g.worker_key
-                order by g.time, g.event_type, g.workstation_id
-                rows unbounded preceding) as state_number
+                order by g.time desc, g.event_type desc, g.rank desc
+                rows between unbounded preceding and 1 preceding), 'infinity') as following_at
         from gated g
     ),
-    ordered as materialized (
-        select m.worker_key, m.n, m.workstation_key, m.time, m.event_type, m.count,
-            m.hold_ends_at, m.fills_gap, m.state_number,
-            max(m.hold_ends_at) filter (where m.event_type = 0) over (
-                partition by m.worker_key, m.state_number) as works_until
-        from numbered m
-    ),
-    followed as (
-        select o.*,
-            least(o.n, lead(o.time) over (
-                partition by o.worker_key order by o.state_number)) as next_at
-        from ordered o
-        where o.event_type < 3
-    ),
     -- Of several states at one instant the last holds: the others end as they begin.
-    holding as (
-        select f.*, least(f.next_at, f.hold_ends_at, p_now) as state_ends_at
+    holding as not materialized (
+        select f.worker_key, f.workstation_key, f.time, f.event_type, f.hold_ends_at, f.fills_gap,
+            f.following_at,
+            least(f.n, f.following_at) as next_at,
+            least(f.n, f.following_at, f.hold_ends_at, p_now) as state_ends_at
         from followed f
-        where f.next_at > f.time
+        where f.event_type < 3 and f.following_at > f.time
     ),
     gaps as (
         select h.worker_key, h.workstation_key, h.hold_ends_at as starts_at,
@@ -232,20 +239,23 @@ begin
           on sl.site_key = p_site_key and sl.hour = h.hour
          and sl.starts_at < h.ends_at and sl.ends_at > h.starts_at
     ),
+    -- A count belongs to the last state not later than it: the same state follows both.
     count_rows as (
         select
             c.worker_key, c.time, c.workstation_key, sl.shift_key, sl.production_date, c.count,
-            case when c.works_until > c.time then c.count else 0 end as units_working,
+            case when h.event_type = 0 and h.hold_ends_at > c.time then c.count else 0 end
+                as units_working,
             sl.in_break
-        from ordered c
+        from followed c
         join floor.calendar_slices sl
           on sl.site_key = p_site_key and sl.hour = floor.hour_of(c.time)
          and sl.starts_at <= c.time and sl.ends_at > c.time
+        left join holding h on h.worker_key = c.worker_key and h.following_at = c.following_at
         where c.event_type = 3
     )
     select
         p_site_key, r.worker_key, r.starts_at, r.ends_at, r.state_at,
-        round(date_part('epoch', r.ends_at - r.starts_at) * 1e6)::bigint, -- an hour at most: exact
+        (date_part('epoch', r.ends_at - r.starts_at) * 1e6)::bigint, -- an hour at most: exact
         r.workstation_key, r.shift_key, r.production_date, 0, 0, r.state, r.begins, r.in_break
     from state_rows r
     union all
@@ -253,7 +263,8 @@ begin
         p_site_key, c.worker_key, c.time, c.time, c.time, 0::bigint,
         c.workstation_key, c.shift_key, c.production_date, c.count, c.units_working,
         3::smallint, 0::smallint, c.in_break
-    from count_rows c;
+    from count_rows c
+    order by 2, 3; -- as the index has them
     get diagnostics written = row_count;
 
     perform set_config('enable_nestloop', 'on', true);
