@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import http, load, refresh
+from benchmarks import drift, http, load, refresh
 
 
 def main() -> int:
@@ -20,8 +20,10 @@ def main() -> int:
     print("\n## Cutting, refreshing, reading\n", flush=True)
     missed |= refresh.main([*sizes, f"--history={asked.history}"])
     print("\n## Events over HTTP\n", flush=True)
-    rows = f"--rows={min(asked.rows, 500_000)}"
-    return missed | http.main([rows, *([f"--dsn={asked.dsn}"] if asked.dsn else [])])
+    server = [f"--dsn={asked.dsn}"] if asked.dsn else []
+    missed |= http.main([f"--rows={min(asked.rows, 500_000)}", *server])
+    print("\n## Drift\n", flush=True)
+    return missed | drift.main(server)
 
 
 if __name__ == "__main__":
