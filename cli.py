@@ -12,6 +12,7 @@ from commands import (
     db,
     doctor,
     drift,
+    edge,
     export,
     key,
     load,
@@ -57,6 +58,7 @@ app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)
 app.command("simulate")(processes.simulate)
+app.command("edge", context_settings=edge.SETTINGS)(edge.edge)
 
 
 def main() -> None:

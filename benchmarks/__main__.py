@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import drift, http, load, refresh
+from benchmarks import drift, edge, http, load, refresh
 
 
 def main() -> int:
@@ -20,8 +20,11 @@ def main() -> int:
     print("\n## Cutting, refreshing, reading\n", flush=True)
     missed |= refresh.main([*sizes, f"--history={asked.history}"])
     print("\n## Events over HTTP\n", flush=True)
+    rows = f"--rows={min(asked.rows, 500_000)}"
     server = [f"--dsn={asked.dsn}"] if asked.dsn else []
-    missed |= http.main([f"--rows={min(asked.rows, 500_000)}", *server])
+    missed |= http.main([rows, *server])
+    print("\n## The edge agent\n", flush=True)
+    missed |= edge.main(server)
     print("\n## Drift\n", flush=True)
     return missed | drift.main(server)
 

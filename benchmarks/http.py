@@ -1,7 +1,8 @@
 """Events over HTTP against `floorpulse load`, and single posts against a no-op.
 
-`python -m benchmarks.http --rows 200000 --seconds 10 [--dsn URI]`
-Clients and server share the machine's cores; each server is a process of its own.
+`python -m benchmarks.http --rows 200000 --seconds 10 --file-rows 2000000 [--dsn URI]`
+Clients and server share the machine's cores; each server is a process of its own. A
+file of 13.5 million rows is 1 GB. `--only arrays`, `singles` or `file` measures one.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import argparse
 import asyncio
 import itertools
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,18 +30,24 @@ import psycopg
 from benchmarks.load import events, fresh, load
 from sql.connect import resolve_dsn
 
+WORKERS, DAYS = 500, 10
 ARRAY = 1_000
 ARRAY_CLIENTS, SINGLE_CLIENTS = 4, 32
 ARRAY_BAR, ARRAY_RATE_BAR = 0.25, 25_000
 SINGLE_BAR, SINGLE_P99_BAR_MS = 0.4, 80
+FILE_BAR, FILE_MEMORY_BAR_MB = 0.7, 250
 EVENTS = "/api/v1/events"
+FILE = "/api/v1/events/file"
+_PIECE = 1 << 16
+_AS_SERVE = {"POLARS_MAX_THREADS": "1"}
 # The API, and beside it a route that reads a body and does nothing.
 _SERVER = """
-import socket, sys
+import gc, socket, sys
 import uvicorn
 from fastapi import Request
 from starlette.responses import Response
 from etl.http import create_app
+from etl.http_protocol import WatchfulProtocol
 
 app = create_app(sys.argv[1])
 
@@ -49,7 +57,10 @@ async def noop(request: Request) -> Response:
 
 app.add_api_route("/noop", noop, methods=["POST"])
 bound = socket.socket(fileno=int(sys.argv[2]))
-config = uvicorn.Config(app, log_level="warning", access_log=False)
+gc.freeze()  # as `floorpulse serve` does
+config = uvicorn.Config(
+    app, http=WatchfulProtocol, log_level="warning", access_log=False
+)
 uvicorn.Server(config).run(sockets=[bound])
 """
 
@@ -67,21 +78,37 @@ class Measured:
     more: str = ""
 
 
+@dataclass(frozen=True)
+class Served:
+    """The API in a process of its own."""
+
+    address: str
+    pid: int
+
+    def peak_mb(self) -> int:
+        """The most memory it ever had."""
+        found = re.search(
+            r"VmHWM:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text()
+        )
+        assert found is not None
+        return int(found[1]) // 1024
+
+
 @contextmanager
-def server(dsn: str) -> Iterator[str]:
-    """The API in a process of its own: its address."""
+def server(dsn: str) -> Iterator[Served]:
+    """The API, for as long as it is measured."""
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{bound.getsockname()[1]}"
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER, dsn, str(bound.fileno())],
         pass_fds=[bound.fileno()],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | _AS_SERVE,
     )
     bound.close()
     try:
         _wait(f"{address}/api/v1/ready", process)
-        yield address
+        yield Served(address, process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -153,9 +180,9 @@ def singles(
     return sorted(itertools.chain.from_iterable(asyncio.run(run())))
 
 
-def measure(server_dsn: str, rows: int, seconds: float) -> list[Measured]:
-    """Both bars, each against its baseline on the same server."""
-    frame = events(rows, 500, 10)
+def posted_arrays(server_dsn: str, rows: int) -> Measured:
+    """Arrays from four clients against `load` of the same rows."""
+    frame = events(rows, WORKERS, DAYS)
     documents = frame.to_dicts()
     bodies = [
         orjson.dumps(documents[start : start + ARRAY])
@@ -166,29 +193,65 @@ def measure(server_dsn: str, rows: int, seconds: float) -> list[Measured]:
         frame.write_csv(path)
         loaded_s, said = load(dsn, path)
         assert said["stored"] == frame.height
-    with fresh(server_dsn) as dsn, server(dsn) as address:
-        posted_s = arrays(address, bodies)
+    with fresh(server_dsn) as dsn, server(dsn) as served:
+        posted_s = arrays(served.address, bodies)
         _require_stored(dsn, frame.height)
     per_s, ratio = frame.height / posted_s, loaded_s / posted_s
-    found = [
-        Measured(
-            f"POST of {ARRAY:,}-event arrays, {ARRAY_CLIENTS} clients, events/s",
-            per_s,
-            ratio,
-            ARRAY_BAR,
-            f"load ({frame.height / loaded_s:,.0f} rows/s)",
-            ratio >= ARRAY_BAR and per_s >= ARRAY_RATE_BAR,
-            f"bar {ARRAY_RATE_BAR:,} events/s",
+    return Measured(
+        f"POST of {ARRAY:,}-event arrays, {ARRAY_CLIENTS} clients, events/s",
+        per_s,
+        ratio,
+        ARRAY_BAR,
+        f"load ({frame.height / loaded_s:,.0f} rows/s)",
+        ratio >= ARRAY_BAR and per_s >= ARRAY_RATE_BAR,
+        f"bar {ARRAY_RATE_BAR:,} events/s",
+    )
+
+
+def put_file(server_dsn: str, rows: int) -> Measured:
+    """A streamed PUT against `load` of the same file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "events.csv")
+        frame = events(rows, WORKERS, DAYS)
+        frame.write_csv(path)
+        rows = frame.height
+        del frame
+        with fresh(server_dsn) as dsn:
+            loaded_s, _ = load(dsn, path)
+        with fresh(server_dsn) as dsn, server(dsn) as served:
+            took_s = _put(served.address, path)
+            peak_mb = served.peak_mb()
+            _require_stored(dsn, rows)
+        size_mb = path.stat().st_size / 1e6
+    ratio = loaded_s / took_s
+    return Measured(
+        f"streamed PUT of {size_mb:,.0f} MB, rows/s",
+        rows / took_s,
+        ratio,
+        FILE_BAR,
+        f"load ({rows / loaded_s:,.0f} rows/s)",
+        ratio >= FILE_BAR and peak_mb <= FILE_MEMORY_BAR_MB,
+        f"memory {peak_mb} MB, bar {FILE_MEMORY_BAR_MB} MB",
+    )
+
+
+def _put(address: str, path: Path) -> float:
+    """Seconds from the first byte to the answer."""
+    started = time.perf_counter()
+    with path.open("rb") as file:
+        pieces = iter(lambda: file.read(_PIECE), b"")
+        answer = httpx.put(
+            f"{address}{FILE}", content=pieces, timeout=600, trust_env=False
         )
-    ]
-    return [*found, _single(server_dsn, documents, seconds)]
+    assert answer.status_code == 200, answer.text
+    return time.perf_counter() - started
 
 
-def _single(
-    server_dsn: str, documents: Sequence[dict[str, object]], seconds: float
-) -> Measured:
-    with fresh(server_dsn) as dsn, server(dsn) as address:
-        one = orjson.dumps(documents[0])
+def posted_singles(server_dsn: str, rows: int, seconds: float) -> Measured:
+    """One event a post from 32 clients, workers and benches not known before."""
+    documents = events(rows, WORKERS, DAYS).to_dicts()
+    with fresh(server_dsn) as dsn, server(dsn) as served:
+        address, one = served.address, orjson.dumps(documents[0])
         singles(address, "/noop", itertools.repeat(one), 1)
         nothing = singles(address, "/noop", itertools.repeat(one), seconds)
         encoded = map(orjson.dumps, documents)
@@ -220,9 +283,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--file-rows", type=int, default=2_000_000)
+    parser.add_argument("--only", choices=("arrays", "singles", "file"))
     parser.add_argument("--dsn", help="a server where databases may be created")
     options = parser.parse_args(arguments)
-    found = measure(options.dsn or resolve_dsn(), options.rows, options.seconds)
+    dsn = options.dsn or resolve_dsn()
+    parts: dict[str, Callable[[], Measured]] = {
+        "arrays": lambda: posted_arrays(dsn, options.rows),
+        "singles": lambda: posted_singles(dsn, options.rows, options.seconds),
+        "file": lambda: put_file(dsn, options.file_rows),
+    }
+    wanted = [options.only] if options.only else [*parts]
+    found = [parts[name]() for name in wanted]
     print("| what | per second | ratio | bar | of | |")
     print("|---|---|---|---|---|---|")
     for line in found:

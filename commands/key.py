@@ -95,7 +95,7 @@ def list_(
 def revoke(
     key: Annotated[str, typer.Argument(help="Its name or id.")],
 ) -> None:
-    """End a key: within a second, nobody gets in with it any more."""
+    """End a key: a quarter of a second later, nobody gets in with it any more."""
     import getpass
 
     from sql.keys import revoke_key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import socket
 import threading
@@ -23,6 +25,7 @@ LogLevel = Annotated[
 ]
 # Browsers keep their live channel open: they are told to go and come back.
 SHUTDOWN_S = 5
+MOST_FILES = 65_536
 
 
 def begin(log_level: str) -> None:
@@ -64,15 +67,25 @@ def serve(
     """Serve the dashboard and the API, until Ctrl-C."""
     begin(log_level)
     bound = listening(host, port)
+    _allow_connections()
+    # Batches of requests are small: handing their columns to threads cost more than
+    # the columns. Requests have threads of their own.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
     import uvicorn
+
+    from etl.http_protocol import WatchfulProtocol
 
     if api_only:
         from etl.http import create_app
     else:
         from dash_app.server import create_app
 
+    app = create_app(ready_dsn())
+    # Modules are no garbage: looking through them stopped every answer for 60 ms.
+    gc.freeze()
     config = uvicorn.Config(
-        create_app(ready_dsn()),
+        app,
+        http=WatchfulProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
@@ -82,6 +95,18 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[bound])
+
+
+def _allow_connections() -> None:
+    """As many open files as the system allows: whoever idles takes one for a while."""
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def schedule(log_level: LogLevel = "info") -> None:

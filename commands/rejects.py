@@ -42,16 +42,12 @@ def list_(
     """Parked events, the newest first, and how many there are of each kind."""
     if state not in STATES:
         raise typer.BadParameter(f"--state is one of {', '.join(STATES)}")
+    from etl.retry import Filter
     from sql.queries import load
     from sql.sites import rows_of
 
-    values = {
-        "site": site,
-        "code": code,
-        "source": source,
-        "state": None if state == "all" else state,
-        "limit": limit,
-    }
+    values = Filter(site, code, source).values()
+    values |= {"state": None if state == "all" else state, "limit": limit}
     with database() as conn:
         codes = rows_of(conn, load("rejects")["codes"], values)
         rows = rows_of(conn, load("rejects")["list"], values)
@@ -79,11 +75,13 @@ def export(
 
     A mended file is loaded as any other; the lines parked before stay in the books.
     """
-    from etl.retry import Filter, exported, parked_rows
+    import getpass
+
+    from etl.retry import Filter, taken_out
 
     with database() as conn:
-        rows = parked_rows(conn, Filter(site, code, source))
-    content = exported(rows)
+        which = Filter(site, code, source)
+        content, rows = taken_out(conn, which, getpass.getuser())
     if not rows:
         note("Nothing is parked.")
         return
@@ -93,7 +91,7 @@ def export(
         return
     with open(output, "wb") as file:
         file.write(content)
-    note(f"{len(rows)} lines written to {output}.")
+    note(f"{rows} lines written to {output}.")
 
 
 @app.command("retry")
@@ -101,18 +99,47 @@ def retry(
     site: Site = None,
     code: Code = None,
     source: Source = None,
+    ids: Annotated[
+        list[int] | None, option("--id", "Only this one; several times.", min=0)
+    ] = None,
+    replace: Annotated[
+        list[str] | None,
+        option(
+            "--replace",
+            "Read NEW where a field holds OLD (nothing before = is an absent value), "
+            "such as worker_id:cam-7=W7; several times.",
+            metavar="FIELD:OLD=NEW",
+        ),
+    ] = None,
+    shift: Annotated[
+        str | None,
+        option("--shift", "Add this to every time: 1h, -7h30m or 90s.", metavar="TIME"),
+    ] = None,
+    scale: Annotated[
+        list[str] | None,
+        option(
+            "--scale",
+            "Multiply a number, such as confidence=0.01 for percent; several times.",
+            metavar="FIELD=FACTOR",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, option("--dry-run", "Only say what would become of them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Send parked events through the door again, after what was wrong is mended.
+    """Send parked events through the door again: what was wrong is mended, or mend it.
 
-    Exit code 3: some broke a rule again and stay parked.
+    Exit code 3: some broke a rule again and stay parked, as they came.
     """
     import getpass
 
-    from etl.retry import Filter
+    from commands.mending import mend_of
+    from etl.retry import Filter, Orders
     from etl.retry import retry as send_again
 
-    report = send_again(ready_dsn(), Filter(site, code, source), getpass.getuser())
+    orders = Orders(getpass.getuser(), mend_of(replace, shift, scale), dry_run)
+    report = send_again(ready_dsn(), Filter(site, code, source, ids), orders)
     told = {
         "read": report.read,
         "stored": report.stored,

@@ -9,7 +9,6 @@ the same order of rows: they may wait for each other and cannot deadlock.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -23,12 +22,11 @@ from psycopg.types.json import Jsonb
 from etl.batch import ORIGIN_SCHEMA, Batch
 from etl.door_copy import copy_rows
 from etl.door_keys import KeyBook
-from etl.door_marks import conflicts, dirty_ranges, latency
+from etl.door_marks import conflicts, dirty_ranges, hour_of, latency, notice
 from etl.door_parts import NOTHING, Part, Prepared, prepare
 from etl.door_store import EventStore, Stored
 from sql import queries
 from sql.connect import Connection, connect
-from sql.wall_clock import moment
 
 _TRIES = 5
 _DIRTY_COLUMNS = {
@@ -101,6 +99,7 @@ class Door:
         self._conn = connect(dsn)
         # What the unique key objects to must be seen by the next statement.
         self._conn.isolation_level = IsolationLevel.READ_COMMITTED
+        self._conn.execute(self._queries["be_durable"])
         # A client that was killed must not leave a transaction that holds locks.
         self._conn.execute("set client_connection_check_interval = '1s'")
         self._conn.execute(self._queries["make_reject_staging"])
@@ -122,6 +121,11 @@ class Door:
     def conn(self) -> Connection:
         """The connection that commits: for what a load has to say in between."""
         return self._conn
+
+    @property
+    def book(self) -> KeyBook:
+        """The keys that are known: to be asked; only `prepare` adds to them."""
+        return self._book
 
     def admit(self, batch: Batch, source: str) -> Admission:
         """Shape a batch and store what may be stored: for sources that wait for it."""
@@ -235,10 +239,10 @@ class Door:
             "duplicates": admission.duplicates,
             "parked": sum(admission.parked.values()),
         }
-        late, histogram = latency(stored.new, prepared.arrival)
+        late, histogram = latency(stored.new["time_us"].to_numpy(), prepared.arrival)
         tally = counts | {
             "site_id": site_id,
-            "hour": prepared.arrival.replace(minute=0, second=0, microsecond=0),
+            "hour": hour_of(prepared.arrival),
             "conflicts": admission.conflicts,
             "late": late,
             "naive": prepared.naive.by_site.get(site_id, 0),
@@ -246,12 +250,8 @@ class Door:
         }
         self._conn.execute(self._queries["tally"], tally)
         newest = stored.new["time_us"].max() if admission.stored else None
-        said = {
-            "site": site_id,
-            "time": moment(newest).isoformat() if isinstance(newest, int) else None,
-        }
-        payload = json.dumps(said | counts)
-        self._conn.execute(self._queries["notify"], {"payload": payload})
+        said = notice(site_id, newest if isinstance(newest, int) else None, counts)
+        self._conn.execute(self._queries["notify"], {"payload": said})
 
     def _advance(
         self,

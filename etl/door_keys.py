@@ -6,9 +6,10 @@ batch's transaction: sites, workers, workstations, models, cameras, chunks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -54,6 +55,21 @@ class Arrival:
     sites: dict[str, Site]
 
 
+def arrival_of(rows: Sequence[tuple[Any, ...]], site_ids: Sequence[str]) -> Arrival:
+    """What the query `arrival` found."""
+    if not rows:
+        raise LookupError("floor.installation is empty")
+    at, strict_sites, *_ = rows[0]
+    known = {
+        site_id: Site(
+            site_id, key, strict, SiteRules(_spans(zones, starts, ends), days)
+        )
+        for _, _, site_id, key, strict, days, zones, starts, ends in rows
+        if site_id is not None
+    }
+    return Arrival(at, strict_sites, {site: Site(site) for site in site_ids} | known)
+
+
 class KeyBook:
     """Keys that are known already, by site and kind; keys never change."""
 
@@ -65,18 +81,16 @@ class KeyBook:
 
     def arrive(self, site_ids: Sequence[str]) -> Arrival:
         """Ask for the time and the rules of sites; asked anew for each batch."""
-        row = self._conn.execute(self._queries["arrival"]).fetchone()
-        if row is None:
-            raise LookupError("floor.installation is empty")
-        at, strict_sites = row
-        found = self._conn.execute(self._queries["sites"], {"site_ids": site_ids})
-        sites = {site: Site(site) for site in site_ids} | {
-            site_id: Site(
-                site_id, key, strict, SiteRules(_spans(zones, starts, ends), days)
-            )
-            for site_id, key, strict, days, zones, starts, ends in found
-        }
-        return Arrival(at, strict_sites, sites)
+        asked = self._conn.execute(self._queries["arrival"], {"site_ids": site_ids})
+        return arrival_of(asked.fetchall(), site_ids)
+
+    def known(self, kind: str, site_key: int) -> Mapping[str, int]:
+        """Keys of workers, workstations, models or cameras that were met already."""
+        return self._known.setdefault((kind, site_key), {})
+
+    def has_chunk(self, day: int) -> bool:
+        """Whether the chunk of a UTC day, counted from 1970, was met already."""
+        return day in self._days
 
     def site_key(self, site: Site) -> int:
         """The site's key; registers the site on sight."""

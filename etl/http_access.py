@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,11 +26,11 @@ from etl.http_reader import Reader
 from sql.keys import PREFIX, digest
 
 SOURCE = "http"
-KEEP_S = 1.0
+KEEP_S = 0.25
 _KEY = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})")
 # A stranger's wrong keys, a second; ten times that at once.
 _GUESSES_PER_S = 2.0
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_FORWARDED = frozenset(("forwarded", "x-forwarded-for", "x-real-ip", "via"))
 _NOBODY = bytes(32)
 
 
@@ -172,20 +173,21 @@ def _local(request: Request) -> Caller:
     A proxy's connections come from this machine as well: what was forwarded is not
     local. Nor is what a page of another site makes a browser here send.
     """
-    passed_on = any(name in request.headers for name in _FORWARDED)
+    headers = request.headers
+    passed_on = not _FORWARDED.isdisjoint(headers.keys())
     if passed_on or not _is_loopback(_host(request)):
         said = "From another machine this takes a key: Authorization: Bearer fp_..."
         raise ApiError(401, "no_key", said, WWW_Authenticate="Bearer")
-    named = request.headers.get("host", "")
-    origin = request.headers.get("origin")
+    named, origin = headers.get("host", ""), headers.get("origin")
     foreign = origin is not None and origin.partition("://")[2] != named
-    crossing = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    crossing = headers.get("sec-fetch-site") in ("cross-site", "same-site")
     if foreign or crossing or not _is_loopback(_name_of(named)):
         said = "Pages of other sites, and names of other machines, take a key."
         raise ApiError(403, "not_allowed", said)
     return LOCAL
 
 
+@lru_cache(256)
 def _name_of(host: str) -> str:
     """A Host header without its port."""
     try:
@@ -199,6 +201,7 @@ def _host(request: Request) -> str:
     return request.client.host if request.client else "localhost"
 
 
+@lru_cache(256)
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -62,37 +61,44 @@ async def read_body(request: Request, hold: Hold) -> bytes:
     inflate = _inflater(request.headers.get("content-encoding", ""))
     pieces: list[bytes] = []
     size = 0
-    async for piece in pieces_of(request, LONGEST_WAIT_S):
-        for part in inflate.parts(piece):
-            size += len(part)
-            if size > LARGEST_BODY:
-                raise _too_large()
-            hold.grow(len(part))
-            pieces.append(part)
+    with _told():
+        async with asyncio.timeout(LONGEST_WAIT_S):
+            async for piece in request.stream():
+                for part in inflate.parts(piece):
+                    size += len(part)
+                    if size > LARGEST_BODY:
+                        raise _too_large()
+                    hold.grow(len(part))
+                    pieces.append(part)
     if not inflate.ended:
         raise ApiError(400, "bad_body", "The compressed body is cut short.")
     return b"".join(pieces)
 
 
-async def pieces_of(
-    request: Request, total_s: float | None, piece_s: float = LONGEST_WAIT_S
-) -> AsyncIterator[bytes]:
-    """The body as it comes; 408 where a piece, or all of it, takes too long."""
-    ends_at = None if total_s is None else time.monotonic() + total_s
-    stream = request.stream().__aiter__()
+async def pieces_of(request: Request, piece_s: float) -> AsyncIterator[bytes]:
+    """The body as it comes; 408 where a piece of it takes too long."""
+    stream = request.stream()
     while True:
-        left = piece_s if ends_at is None else ends_at - time.monotonic()
-        try:
-            piece = await asyncio.wait_for(anext(stream), min(left, piece_s))
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            said = "The body did not come in time."
-            raise ApiError(408, "too_slow", said, Connection="close") from error
-        except ClientDisconnect as error:
-            raise ApiError(400, "bad_body", "The body is cut short.") from error
+        with _told():
+            try:
+                async with asyncio.timeout(piece_s):
+                    piece = await anext(stream)
+            except StopAsyncIteration:
+                return
         if piece:
             yield piece
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What can happen to a body on its way, as an answer."""
+    try:
+        yield
+    except TimeoutError as error:
+        said = "The body did not come in time."
+        raise ApiError(408, "too_slow", said, Connection="close") from error
+    except ClientDisconnect as error:
+        raise ApiError(400, "bad_body", "The body is cut short.") from error
 
 
 def _refuse_announced(request: Request) -> None:

@@ -57,7 +57,7 @@ def read_events(
             f"A post may hold {MOST_EVENTS:,} events, this one has {len(elements):,}. "
             "Send several, or a file to PUT /api/v1/events/file.",
         )
-    return _events(elements, lines, len(body), source, site)
+    return _events(elements, lines, body, source, site)
 
 
 def _lines(body: bytes) -> tuple[list[bytes], list[Any]]:
@@ -80,21 +80,25 @@ def _lines(body: bytes) -> tuple[list[bytes], list[Any]]:
 def _events(
     elements: Sequence[Any],
     lines: Sequence[bytes] | None,
-    body_size: int,
+    body: bytes,
     source: str,
     site: str | None,
 ) -> Events:
     documents: list[dict[str, Any]] = []
     rows: list[int] = []
     broken: dict[int, str] = {}
+    objects = sum(isinstance(element, dict) for element in elements)
+    # Braces in texts only make us look.
+    flat = body.count(b"{") <= objects and body.count(b"[") <= 1
     for row, element in enumerate(elements):
         if not isinstance(element, dict):
             _refuse_deep([element], row)
             too_long = lines is not None and len(lines[row]) > LONGEST_LINE
             broken[row] = TOO_LONG if too_long else NO_OBJECT
             continue
-        _refuse_deep(element.values(), row)
-        if body_size > LONGEST_LINE and _length(lines, row, element) > LONGEST_LINE:
+        if not flat:
+            _refuse_deep(element.values(), row)
+        if len(body) > LONGEST_LINE and _length(lines, row, element) > LONGEST_LINE:
             broken[row] = TOO_LONG
             continue
         if site is not None and not element.get("site_id"):

@@ -31,7 +31,7 @@ from sql.errors import DsnError, FloorpulseError, InputError
 PATIENCE_S = 30.0
 LOADS_AT_ONCE = 2
 MOST_TOLD = 1_000
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 _PIPE_BYTES = 2 << 20
 # Whoever sends less for a minute keeps others from sending.
 _SLOWEST_BYTES_PER_S, _SLOW_FOR_S = 1024, 60.0
@@ -204,7 +204,7 @@ async def _timed(request: Request) -> AsyncIterator[bytes]:
     """The body's pieces; 408 for one that comes too slowly. Our own time is free."""
     waited_s, received = 0.0, 0
     began = time.monotonic()
-    async for piece in pieces_of(request, None, PATIENCE_S):
+    async for piece in pieces_of(request, PATIENCE_S):
         waited_s += time.monotonic() - began
         received += len(piece)
         if waited_s > _SLOW_FOR_S and received < waited_s * _SLOWEST_BYTES_PER_S:

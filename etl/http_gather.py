@@ -22,12 +22,14 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from etl.door import Door
+from etl.door_keys import KeyBook
 from etl.door_parts import Prepared
 from etl.http_access import SOURCE
 from etl.http_answers import Answer, answers
 from etl.http_errors import ApiError, unavailable
 from etl.http_events import Events, batch_of_posts
-from sql.errors import FloorpulseError
+from etl.http_few import FewWay
+from etl.http_posts import GONE, Post, Received, fail, gone, tell
 
 log = logging.getLogger(__name__)
 
@@ -41,45 +43,17 @@ PATIENCE_S = 15.0
 PAUSE_S = 0.5
 _CONNECT_S = "3"
 _STATEMENT_S = "10s"
-# A standby, and a database that is not migrated yet, are no fault of posts.
-_GONE = (
-    FloorpulseError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg.errors.ReadOnlySqlTransaction,
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.InvalidSchemaName,
-)
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 
-@dataclass(eq=False)
-class _Post:
-    events: Events
-    answer: asyncio.Future[Answer]
-
-
 @dataclass(frozen=True)
 class _Group:
-    posts: list[_Post]
+    posts: list[Post]
     door: Door
     prepared: Prepared
     starts: Sequence[int]
-
-
-@dataclass
-class Received:
-    """What was answered since this process began."""
-
-    posts: int = 0
-    groups: int = 0
-    refused: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    parked: int = 0
-    seconds: float = 0.0
 
 
 class Gatherer:
@@ -90,12 +64,15 @@ class Gatherer:
         options = f"{own.get('options') or ''} -c statement_timeout={_STATEMENT_S}"
         self._dsn = make_conninfo("", **own | {"options": options.strip()})
         self.received = Received()
-        self._posts: deque[_Post] = deque()
+        self._posts: deque[Post] = deque()
         self._waiting = 0
         self._came = asyncio.Event()
         self._door: Door | None = None
         self._down_until = 0.0
-        self._closing = self._broken = False
+        self._refusing = self._closing = self._broken = False
+        self._few = FewWay(
+            self._dsn, self._book, self._enqueue, self._lost, self.received
+        )
 
     @property
     def waiting(self) -> int:
@@ -109,7 +86,12 @@ class Gatherer:
             self._prepare_in, self._commit_in = first, second
             task = asyncio.create_task(self._run(), name="gather posts")
             try:
-                yield
+                # It ends first: what it hands over must still be taken.
+                async with self._few.running():
+                    try:
+                        yield
+                    finally:
+                        self._refusing = True
             finally:
                 self._closing = True
                 self._came.set()
@@ -118,21 +100,28 @@ class Gatherer:
 
     async def admit(self, events: Events) -> Answer:
         """Store a post's events; returns when they are durable. ApiError 503 if not."""
-        if self._closing or time.monotonic() < self._down_until:
+        if self._refusing or time.monotonic() < self._down_until:
             raise self._refused("The database does not answer; send it again.")
         if self._waiting + events.size > LONGEST_QUEUE:
             raise self._refused("More comes in than can be stored; send it again.")
         started = time.perf_counter()
-        post = _Post(events, asyncio.get_running_loop().create_future())
-        self._posts.append(post)
+        post = Post(events, asyncio.get_running_loop().create_future())
         self._waiting += events.size
-        self._came.set()
         try:
-            answer = await asyncio.wait_for(post.answer, PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                if not self._few.offer(post):
+                    self._enqueue(post)
+                answer = await post.answer
         except TimeoutError as error:
             raise self._refused("The database is slow now; send it again.") from error
+        finally:
+            self._waiting -= events.size
         self._count(answer, time.perf_counter() - started)
         return answer
+
+    def _enqueue(self, post: Post) -> None:
+        self._posts.append(post)
+        self._came.set()
 
     def _refused(self, message: str) -> ApiError:
         self.received.refused += 1
@@ -156,13 +145,13 @@ class Gatherer:
             # Both threads rest here: only now may their connections be closed.
             if self._broken:
                 self._drop_door()
-                _fail(posts, _gone())
+                fail(posts, gone())
             elif group is not None:
                 committing = asyncio.create_task(self._committed(group))
         if committing is not None:
             await committing
 
-    async def _gathered(self) -> list[_Post]:
+    async def _gathered(self) -> list[Post]:
         """The posts of the next group; none when all is done."""
         while True:
             while not self._posts and not self._closing:
@@ -174,28 +163,26 @@ class Gatherer:
             if posts or (self._closing and not self._posts):
                 return posts
 
-    def _taken(self) -> list[_Post]:
-        posts: list[_Post] = []
+    def _taken(self) -> list[Post]:
+        posts: list[Post] = []
         size = 0
         while self._posts:
             size += self._posts[0].events.size
             if posts and size > LARGEST_GROUP:
                 break
             post = self._posts.popleft()
-            self._waiting -= post.events.size
-            # Nobody waits any more for what was given up.
-            if not post.answer.done():
+            if not post.given_up:
                 posts.append(post)
         return posts
 
-    async def _prepared(self, posts: list[_Post]) -> _Group | None:
+    async def _prepared(self, posts: list[Post]) -> _Group | None:
         found = await self._done(self._prepare_in, self._prepare, posts)
         if isinstance(found, BaseException):
             await self._failed(posts, found)
             return None
         return found
 
-    def _prepare(self, posts: list[_Post]) -> _Group:
+    def _prepare(self, posts: list[Post]) -> _Group:
         if self._door is None:
             self._door = Door(self._dsn)
         batch, starts = batch_of_posts([post.events for post in posts])
@@ -208,20 +195,18 @@ class Gatherer:
             return
         self.received.groups += 1
         for post, answer in zip(group.posts, found, strict=True):
-            if not post.answer.done():
-                post.answer.set_result(answer)
+            tell(post, answer)
 
-    async def _failed(self, posts: Sequence[_Post], error: BaseException) -> None:
+    async def _failed(self, posts: Sequence[Post], error: BaseException) -> None:
         """Refuse posts for now where the database is gone; else find the one to blame.
 
         What fails alone, on a database that answers, would fail for ever: it must not
         take others along.
         """
-        if isinstance(error, _GONE):
-            log.warning("not stored: %s", error, extra={"action": "post"})
-            self._down_until = time.monotonic() + PAUSE_S
+        if isinstance(error, GONE):
+            self._lost(error)
             self._broken = True
-            _fail(posts, _gone())
+            fail(posts, gone())
             return
         if len(posts) == 1:
             _blame(posts, error)
@@ -229,18 +214,26 @@ class Gatherer:
         # The other thread may have the book in use: a door of its own, for all of them.
         door = await self._done(self._commit_in, Door, self._dsn)
         if isinstance(door, BaseException):
-            _fail(posts, _gone())
+            fail(posts, gone())
             return
         with door:
             for post in posts:
                 await self._admit_alone(door, post)
 
-    async def _admit_alone(self, door: Door, post: _Post) -> None:
+    def _lost(self, error: BaseException) -> None:
+        """Posts are refused at once for a while."""
+        log.warning("not stored: %s", error, extra={"action": "post"})
+        self._down_until = time.monotonic() + PAUSE_S
+
+    def _book(self) -> KeyBook | None:
+        return None if self._door is None else self._door.book
+
+    async def _admit_alone(self, door: Door, post: Post) -> None:
         found = await self._done(self._commit_in, partial(_whole, door), post)
         if isinstance(found, BaseException):
             await self._failed([post], found)
-        elif not post.answer.done():
-            post.answer.set_result(found)
+        else:
+            tell(post, found)
 
     async def _done(
         self, pool: ThreadPoolExecutor, work: Callable[[A], T], argument: A
@@ -261,23 +254,13 @@ def _commit(group: _Group) -> list[Answer]:
     return answers(group.door.commit(group.prepared, SOURCE), group.starts)
 
 
-def _whole(door: Door, post: _Post) -> Answer:
+def _whole(door: Door, post: Post) -> Answer:
     """Both steps for one post."""
     batch, starts = batch_of_posts([post.events])
     return answers(door.admit(batch, SOURCE), starts)[0]
 
 
-def _blame(posts: Sequence[_Post], error: BaseException) -> None:
+def _blame(posts: Sequence[Post], error: BaseException) -> None:
     log.error("a post failed", exc_info=error, extra={"action": "post"})
     said = "These events could not be stored; nothing of them was."
-    _fail(posts, ApiError(500, "failed", said))
-
-
-def _fail(posts: Sequence[_Post], error: ApiError) -> None:
-    for post in posts:
-        if not post.answer.done():
-            post.answer.set_exception(error)
-
-
-def _gone() -> ApiError:
-    return unavailable("The database does not answer; send it again.")
+    fail(posts, ApiError(500, "failed", said))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from etl.http_access import Access, Caller
@@ -14,28 +14,25 @@ from etl.http_body import Budget, read_body
 from etl.http_errors import ApiError, json_answer
 from etl.http_events import Events, read_events
 from etl.http_gather import Gatherer
-from etl.http_schema import ANSWER, ERRORS, POST_BODY
+from etl.http_schema import ANSWER, ERRORS, POST_BODY, SITE_OF_ALL
 
 # Smaller bodies are read in less time than a thread takes to be asked.
 _AT_ONCE_BYTES = 16 << 10
 
-SiteOfAll = Annotated[
-    str | None,
-    Query(alias="site", description="The site of events that name none."),
-]
 
-
-def ingest_routes(access: Access, gatherer: Gatherer, budget: Budget) -> APIRouter:
+def ingest_routes(
+    prefix: str, access: Access, gatherer: Gatherer, budget: Budget
+) -> APIRouter:
     """The route that takes events."""
-    routes = APIRouter(tags=["events in"])
+    routes = APIRouter(prefix=prefix, tags=["events in"])
 
     @routes.post(
         "/events",
         summary="Send events",
         responses={200: ANSWER, **ERRORS},
-        openapi_extra={"requestBody": POST_BODY},
+        openapi_extra={"requestBody": POST_BODY, "parameters": [SITE_OF_ALL]},
     )
-    async def post_events(request: Request, site: SiteOfAll = None) -> Response:
+    async def post_events(request: Request) -> Response:
         """One event, an array or NDJSON, up to 10,000 events and 16 MB; gzip or zstd.
 
         Answered when the events are durable. Sending anything twice changes nothing: an
@@ -46,6 +43,8 @@ def ingest_routes(access: Access, gatherer: Gatherer, budget: Budget) -> APIRout
         with budget.held() as hold:
             body = await read_body(request, hold)
             media_type = request.headers.get("content-type", "")
+            # As a parameter of the function it would cost more than all of this.
+            site = request.query_params.get("site")
             work = (body, media_type, caller.source, site)
             if len(body) <= _AT_ONCE_BYTES:
                 events = read_events(*work)

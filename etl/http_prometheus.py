@@ -25,6 +25,7 @@ _ENDED = ("stored", "duplicates", "conflicts", "parked")
 _RECEIVED = {
     "posts": "Posts answered by this process",
     "groups": "Transactions that held them",
+    "small_groups": "Of these, those of a few plain events",
     "refused": "Posts answered 503",
     "stored": "Events stored",
     "duplicates": "Events that were there already",

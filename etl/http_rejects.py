@@ -11,16 +11,17 @@ from typing import Annotated, Any, Literal, TypeVar
 import psycopg
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from etl.http_access import Access
+from etl.http_access import Access, Caller
 from etl.http_errors import ApiError, json_answer, unavailable
 from etl.http_pages import After, SiteOf, checked, keys_of, number_of, page, tagged
 from etl.http_reader import Reader
 from etl.http_schema import READ_ERRORS, answer
-from etl.retry import Filter, exported, parked_rows, retry
+from etl.mend import Mend
+from etl.retry import Filter, Orders, retry, taken_out
 from sql.connect import connect
 from sql.errors import DsnError, FloorpulseError
-from sql.keys import audit
 
 T = TypeVar("T")
 
@@ -36,6 +37,12 @@ _REJECT = {
     "raw": '{"time": "noon"}',
 }
 _LISTED = {"codes": [{"code": "bad_time", "seen": 1}], "rows": [_REJECT], "next": None}
+_MEND = {
+    "replace": {"worker_id": {"cam-7": "W7"}},
+    "shift_s": -3600,
+    "scale": {"confidence": 0.01},
+    "dry_run": True,
+}
 _RETRIED = {
     "read": 1,
     "stored": 1,
@@ -57,9 +64,41 @@ class Which:
         str | None, Query(max_length=1024, description="Only those of this source.")
     ] = None
 
+    ids: Annotated[
+        list[Annotated[int, Field(ge=0, lt=2**63)]] | None,
+        Query(alias="id", max_length=1000, description="Only these; several times."),
+    ] = None
+
     def filter(self) -> Filter:
         """As the engine of retries takes it."""
-        return Filter(checked(self.site), checked(self.code), checked(self.source))
+        return Filter(
+            checked(self.site), checked(self.code), checked(self.source), self.ids
+        )
+
+
+class MendOf(BaseModel):
+    """How to mend them on their way: an id, a clock, a unit."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra=lambda schema: schema.update(example=_MEND)
+    )
+
+    replace: Annotated[
+        dict[str, dict[str, str]],
+        Field(description="Of a field: what stands there ('': nothing), what should."),
+    ] = {}
+    shift_s: Annotated[float, Field(description="Added to every time.")] = 0.0
+    scale: Annotated[
+        dict[str, float],
+        Field(description="What a number is multiplied by: 0.01 for percent."),
+    ] = {}
+    dry_run: Annotated[
+        bool, Field(description="Only say what would become of them.")
+    ] = False
+
+    def mend(self) -> Mend:
+        """As the engine of retries takes it; BadSetting for what cannot be."""
+        return Mend(self.replace, self.shift_s, self.scale)
 
 
 Asked = Annotated[Which, Depends()]
@@ -87,7 +126,7 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
         await allowed(request, which)
         (before,) = keys_of(after, 1)
         values = {
-            **asdict(which.filter()),
+            **which.filter().values(),
             "state": None if state == "all" else state,
             "before": number_of(before),
             "limit": limit + 1,
@@ -111,7 +150,7 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
     )
     async def export(request: Request, which: Asked) -> Response:
         """Lines as they came, a CSV's header included: mend them and send them."""
-        who = await allowed(request, which)
+        who = (await allowed(request, which)).source
         content = await in_thread(lambda: _export(dsn, which.filter(), who))
         return Response(content, media_type="application/octet-stream")
 
@@ -120,19 +159,28 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
         summary="Send them again",
         responses={200: answer("What became of them", _RETRIED), **READ_ERRORS},
     )
-    async def retried(request: Request, which: Asked) -> Response:
-        """Through the door again, after what was wrong is mended.
+    async def retried(
+        request: Request, which: Asked, how: MendOf | None = None
+    ) -> Response:
+        """Through the door again, after what was wrong is mended; or mending them.
 
-        What breaks a rule again stays parked; what comes in is marked, with who did it.
+        What breaks a rule again stays parked as it came; what comes in is marked, with
+        who did it and how it was mended.
         """
-        who = await allowed(request, which)
-        report = await in_thread(lambda: _retry(dsn, which.filter(), who))
-        return json_answer(report)
+        caller = await allowed(request, which)
+        how = how or MendOf()
+        _refuse_foreign(caller, how)
 
-    async def allowed(request: Request, which: Which) -> str:
+        def send() -> dict[str, Any]:
+            orders = Orders(caller.source, how.mend(), how.dry_run)
+            return asdict(retry(dsn, which.filter(), orders))
+
+        return json_answer(await in_thread(send))
+
+    async def allowed(request: Request, which: Which) -> Caller:
         caller = await access.caller(request, "rejects")
         caller.require_site(which.site)
-        return caller.source
+        return caller
 
     async def in_thread(work: Callable[[], T]) -> T:
         try:
@@ -147,19 +195,17 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
 
 def _export(dsn: str, which: Filter, who: str) -> bytes:
     with connect(dsn) as conn:
-        rows = parked_rows(conn, which, limit=_MOST_EXPORTED + 1)
-        if len(rows) > _MOST_EXPORTED:
-            said = f"These are more than {_MOST_EXPORTED:,}: name a code or a source"
-            raise FloorpulseError(said)
-        content = exported(rows)
-        told = asdict(which) | {"rows": len(rows)}
-        audit(conn, who, "rejects.export", which.site or "all sites", told)
-    return content
+        return taken_out(conn, which, who, most=_MOST_EXPORTED)[0]
 
 
-def _retry(dsn: str, which: Filter, who: str) -> dict[str, Any]:
-    report = asdict(retry(dsn, which, who))
-    with connect(dsn) as conn:
-        told = asdict(which) | report
-        audit(conn, who, "rejects.retry", which.site or "all sites", told)
-    return report
+def _refuse_foreign(caller: Caller, how: MendOf) -> None:
+    """A key mends nothing into what it may not send."""
+    known = {"site_id": caller.sites, "event_type": caller.event_types}
+    for name, allowed in known.items():
+        words = {*how.replace.get(name, {}).values()}
+        if allowed is not None and not words <= allowed:
+            raise ApiError(
+                403,
+                "not_allowed",
+                f"replace: this key is for {name} {', '.join(sorted(allowed))}.",
+            )

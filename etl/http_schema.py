@@ -45,6 +45,12 @@ POST_BODY: dict[str, Any] = {
         "application/x-ndjson": {"schema": {"type": "string"}},
     },
 }
+SITE_OF_ALL: dict[str, Any] = {
+    "name": "site",
+    "in": "query",
+    "description": "The site of events that name none.",
+    "schema": {"type": "string"},
+}
 FILE_BODY: dict[str, Any] = {
     "required": True,
     "content": {

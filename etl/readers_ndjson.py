@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def texts_of(
     documents = list(documents)
     columns: dict[str, list[str | None]] = {}
     for name, field in names.items():
-        texts = [_text(document.get(name), field) for document in documents]
+        texts = _texts([document.get(name) for document in documents], field)
         said = columns.get(field)
         columns[field] = (
             texts
@@ -83,7 +84,17 @@ def texts_of(
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
-def _text(value: Any, field: str) -> str | None:
+def _texts(values: list[Any], field: str) -> list[str | None]:
+    """Values of one field as texts; most columns hold plain text, or nothing."""
+    kinds = set(map(type, values))
+    if kinds == {NoneType}:
+        return values
+    if kinds <= {str, NoneType} and "".join(filter(None, values)).isascii():
+        return values
+    return [text_of(value, field) for value in values]
+
+
+def text_of(value: Any, field: str) -> str | None:
     """A JSON value as the text that shape reads; WRONG_TYPE before what cannot be."""
     if type(value) is str:
         if value.isascii() or _encodable(value):

@@ -1,23 +1,28 @@
-"""Parked events through the door again: after a site, a zone or a clock was mended.
+"""Parked events through the door again: after a site was mended, or mending them.
 
 Each is read as its file was: the load remembers format, header and mapping. What comes
-in is marked as retried, what breaks a rule again stays parked.
+in is marked as retried, by whom and how it was mended; what breaks a rule again stays
+parked as it came. Every retry is in the audit log.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import polars as pl
+from psycopg.types.json import Jsonb
 
 from etl.door import Door
+from etl.door_parts import Prepared
+from etl.mend import UNCHANGED, Mend
 from etl.readers_header import open_reader
 from sql.connect import Connection
 from sql.errors import BadSetting, InputError
+from sql.keys import audit
 from sql.queries import load
 
 PAGE_ROWS = 10_000
@@ -32,13 +37,19 @@ class Filter:
     site: str | None = None
     code: str | None = None
     source: str | None = None
+    ids: Sequence[int] | None = None
+
+    def values(self) -> dict[str, Any]:
+        """As the queries take it."""
+        return asdict(self) | {"ids": None if self.ids is None else list(self.ids)}
 
 
 @dataclass
 class RetryReport:
     """What became of parked rows: read = stored + duplicates + parked.
 
-    parked, by code, are those that broke a rule again.
+    parked, by code, are those that broke a rule again. Of a dry run, stored are those
+    that would break none.
     """
 
     read: int = 0
@@ -46,6 +57,11 @@ class RetryReport:
     duplicates: int = 0
     conflicts: int = 0
     parked: dict[str, int] = field(default_factory=dict)
+
+    def add_parked(self, codes: Mapping[str, int]) -> None:
+        """Count rows that broke a rule again."""
+        for code, count in codes.items():
+            self.parked[code] = self.parked.get(code, 0) + count
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +86,17 @@ class Parked:
         return _said(self.options).get("format", "ndjson") in _AS_JSON
 
 
-def retry(dsn: str, which: Filter, who: str) -> RetryReport:
-    """Send what stands parked through the door again; `who` is kept with the rows."""
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Who has rows sent again, how mended; dry_run: only to see what would become."""
+
+    who: str
+    mend: Mend = UNCHANGED
+    dry_run: bool = False
+
+
+def retry(dsn: str, which: Filter, orders: Orders) -> RetryReport:
+    """Send what stands parked through the door again; who and how is kept."""
     report = RetryReport()
     with Door(dsn) as door:
         after, until = 0, _last(door)
@@ -83,7 +108,11 @@ def retry(dsn: str, which: Filter, who: str) -> RetryReport:
             for (_, _, alone), rows in groupby(page, Parked.reading):
                 together = list(rows)
                 for batch in [[row] for row in together] if alone else [together]:
-                    _retry(door, batch, report, who)
+                    _retry(door, batch, report, orders)
+        if not orders.dry_run:
+            subject, mended = which.site or "all sites", orders.mend.told()
+            told = which.values() | asdict(report) | {"mended": mended}
+            audit(door.conn, orders.who, "rejects.retry", subject, told)
     return report
 
 
@@ -99,16 +128,25 @@ def parked_rows(
 
     Conflicts are not among it: what they speak of is stored.
     """
-    values = {
-        "site": which.site,
-        "code": which.code,
-        "source": which.source,
-        "after": after,
-        "until": until,
-        "limit": limit,
-    }
+    values = which.values() | {"after": after, "until": until, "limit": limit}
     rows = conn.execute(load("rejects")["parked"], values).fetchall()
     return [Parked(*row) for row in rows]
+
+
+def taken_out(
+    conn: Connection, which: Filter, who: str, *, most: int | None = None
+) -> tuple[bytes, int]:
+    """Parked lines as a file, and how many; who took them out is in the audit log.
+
+    BadSetting where they are more than `most`, or of files with different columns.
+    """
+    rows = parked_rows(conn, which, limit=None if most is None else most + 1)
+    if most is not None and len(rows) > most:
+        raise BadSetting(f"These are more than {most:,}: name a code or a source")
+    content = exported(rows)
+    told = which.values() | {"rows": len(rows)}
+    audit(conn, who, "rejects.export", which.site or "all sites", told)
+    return content, len(rows)
 
 
 def exported(rows: Sequence[Parked]) -> bytes:
@@ -148,7 +186,9 @@ def _last(door: Door) -> int:
     return int(row[0]) if row else 0
 
 
-def _retry(door: Door, rows: Sequence[Parked], report: RetryReport, who: str) -> None:
+def _retry(
+    door: Door, rows: Sequence[Parked], report: RetryReport, orders: Orders
+) -> None:
     """One batch: read as its file was, admitted, and marked row by row."""
     first = rows[0]
     said = _said(first.options)
@@ -168,21 +208,33 @@ def _retry(door: Door, rows: Sequence[Parked], report: RetryReport, who: str) ->
         # Bytes that are no record, or several, by themselves.
         if len(rows) > 1:
             for row in rows:
-                _retry(door, [row], report, who)
+                _retry(door, [row], report, orders)
         return
-    prepared = door.prepare(block.batch, timezone=said.get("timezone"))
+    batch = replace(block.batch, texts=orders.mend.apply(block.batch.texts))
+    prepared = door.prepare(
+        batch, timezone=said.get("timezone"), dry_run=orders.dry_run
+    )
+    if orders.dry_run:
+        _foresee(prepared, report)
+        return
     admission = door.commit(prepared, first.source)
     report.read += admission.read
     report.stored += admission.stored
     report.duplicates += admission.duplicates
     report.conflicts += admission.conflicts
-    for code, count in admission.parked.items():
-        report.parked[code] = report.parked.get(code, 0) + count
-    _mark(door, rows, admission.told, who)
+    report.add_parked(admission.parked)
+    _mark(door, rows, admission.told, orders)
+
+
+def _foresee(prepared: Prepared, report: RetryReport) -> None:
+    for part in prepared.parts:
+        report.read += part.read
+        report.stored += part.events.height
+        report.add_parked(dict(part.rejects["code"].value_counts().iter_rows()))
 
 
 def _mark(
-    door: Door, rows: Sequence[Parked], told: Iterable[pl.DataFrame], who: str
+    door: Door, rows: Sequence[Parked], told: Iterable[pl.DataFrame], orders: Orders
 ) -> None:
     """Rows that did not break the same rule again are no longer parked as they were."""
     again = {
@@ -191,6 +243,7 @@ def _mark(
         for row, code in frame.select("row", "code").iter_rows()
     }
     done = [row.reject_id for at, row in enumerate(rows) if (at, row.code) not in again]
-    marked = {"reject_ids": done, "who": who}
+    how = orders.mend.told()
+    marked = {"reject_ids": done, "who": orders.who, "mended": how and Jsonb(how)}
     door.conn.execute(load("rejects")["inherit_load"], marked)
     door.conn.execute(load("rejects")["mark_retried"], marked)

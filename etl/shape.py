@@ -12,7 +12,13 @@ from datetime import datetime
 
 import polars as pl
 
-from etl.shape_codes import BREACHES, REJECT_SCHEMA, describe, identifier_breach
+from etl.shape_codes import (
+    BREACHES,
+    MOST_UNITS,
+    REJECT_SCHEMA,
+    describe,
+    identifier_breach,
+)
 from etl.shape_time import NaiveTimes, ZoneSpan, civil_columns, read_naive
 from sql.wall_clock import DAY, micros
 
@@ -115,8 +121,8 @@ def sites_named(texts: pl.DataFrame) -> list[str]:
 
 def _typed_columns() -> list[pl.Expr]:
     """Types beside the text; null where the text is not of the type."""
-    count, confidence = pl.col("count"), pl.col("confidence")
-    exact = confidence.cast(pl.Float64, strict=False)
+    count = pl.col("count")
+    exact = pl.col("confidence").cast(pl.Float64, strict=False)
     # By way of float: 3.0 is the integer 3 in JSON, and in a spreadsheet's CSV.
     as_float = count.cast(pl.Float64, strict=False)
     whole = pl.when(as_float == as_float.floor()).then(as_float)
@@ -128,11 +134,11 @@ def _typed_columns() -> list[pl.Expr]:
         .alias("type_code"),
         # Checked as given, stored as real: 1.00000001 is above 1 before it is rounded.
         pl.when(exact.is_between(0, 1))
-        .then(confidence.cast(pl.Float32, strict=False).abs())
+        .then(exact.cast(pl.Float32, strict=False).abs())
         .alias("confidence_real"),
         pl.when(count.is_null() | (count == ""))
         .then(0)
-        .when(whole.is_between(0, 1_000_000))
+        .when(whole.is_between(0, MOST_UNITS))
         .then(whole.cast(pl.Int32, strict=False))
         .alias("count_value"),
         pl.when(pl.col("duration_s") != "")

@@ -15,6 +15,8 @@ REJECT_SCHEMA = pl.Schema(
 IDENTIFIERS = ("site_id", "worker_id", "workstation_id")
 LONGEST_IDENTIFIER = 64
 LONGEST_SHOWN = 100
+MOST_UNITS = 1_000_000
+LONGEST_S = 86_400
 # Before a value that JSON had in a type the field cannot be; begins no identifier.
 WRONG_TYPE = "\x00"
 
@@ -39,7 +41,7 @@ def _count_breach() -> pl.Expr:
 def _duration_breach() -> pl.Expr:
     said = pl.col("duration_s").is_not_null() & (pl.col("duration_s") != "")
     value = pl.col("duration_value")
-    fits = (value > 0) & (value <= 86_400) & (pl.col("type_code") != 3)
+    fits = (value > 0) & (value <= LONGEST_S) & (pl.col("type_code") != 3)
     return said & ~fits.fill_null(False)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sql.wall_clock import DAY, WallClock
+from sql.wall_clock import DAY, WallClock, micros
 from sql.zones import zone
 
 Micros = NDArray[np.int64]
@@ -21,6 +23,7 @@ _CIVIL = (
     r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
     r"(?: ?(?:[Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?))?$"
 )
+_CIVIL_ALONE = re.compile(_CIVIL.removesuffix("$") + r"\Z")
 _TAIL = r"^(?:[.,]([0-9]+))? ?(?:([Zz])|([+-])([0-9]{2}):?([0-9]{2})?)?$"
 
 
@@ -81,6 +84,20 @@ def civil_columns(time: pl.Expr) -> list[pl.Expr]:
         pl.when(readable).then(whole.dt.epoch("us") + fraction).alias("wall_us"),
         (offset * 60_000_000).alias("offset_us"),
     ]
+
+
+def instant_us(time: str) -> int | None:
+    """One time with an offset, in UTC microseconds; None: let the columns decide.
+
+    What both read they read alike; Python's reader does not know every form.
+    """
+    if _CIVIL_ALONE.match(time) is None:
+        return None
+    try:
+        read = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return None if read.tzinfo is None else micros(read)
 
 
 def read_naive(

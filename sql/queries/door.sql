@@ -1,22 +1,29 @@
--- name: arrival --
--- The database's clock, and whether unknown sites are refused.
-select clock_timestamp(), i.strict_sites
-from floor.installation i;
+-- name: be_durable --
+-- What is committed here is told to be durable, whatever the server's setting; a setting
+-- that asks for more stays.
+select set_config('synchronous_commit', 'local', false)
+where current_setting('synchronous_commit') = 'off';
 
--- name: sites --
--- What sites say about the events they take; spans in microseconds since 1970, null: open.
-select
-    s.site_id,
-    s.site_key,
-    s.registration = 'strict',
-    s.retention_days,
-    array_agg(p.timezone order by p.valid_from),
-    array_agg(floor.micros(p.valid_from) order by p.valid_from),
-    array_agg(floor.micros(p.valid_to) order by p.valid_from)
-from floor.sites s
-join floor.settings_spans p using (site_key)
-where s.site_id = any (%(site_ids)s)
-group by s.site_key;
+-- name: arrival --
+-- The database's clock, whether unknown sites are refused, and what sites say about the
+-- events they take: a row a site, one without site where there is none. Spans are in
+-- microseconds since 1970, null: open.
+select clock_timestamp(), i.strict_sites, s.*
+from floor.installation i
+left join (
+    select
+        s.site_id,
+        s.site_key,
+        s.registration = 'strict' as strict,
+        s.retention_days,
+        array_agg(p.timezone order by p.valid_from) as timezones,
+        array_agg(floor.micros(p.valid_from) order by p.valid_from) as starts,
+        array_agg(floor.micros(p.valid_to) order by p.valid_from) as ends
+    from floor.sites s
+    join floor.settings_spans p using (site_key)
+    where s.site_id = any (%(site_ids)s)
+    group by s.site_key
+) s on true;
 
 -- name: register_site --
 -- A site seen for the first time, with default settings.
@@ -181,6 +188,36 @@ values
              where s.site_id = %(site_id)s and q.timezone is not null) then 0
          else %(naive)s
      end);
+
+-- name: admit_few --
+-- A few new events of one site and all that goes with them, in one statement: all or, where
+-- the unique key objects, nothing. The events come in the order that all writers keep.
+with given as (
+    select *
+    from json_to_recordset(%(events)s) as g (
+        worker_key integer, time timestamptz, duration_s double precision,
+        workstation_key integer, confidence real, count integer, model_key integer,
+        camera_key integer, event_type smallint)
+), stored as (
+    insert into floor.events
+        (site_key, worker_key, time, duration_s, workstation_key, confidence, count,
+         model_key, camera_key, event_type)
+    select
+        %(site_key)s, g.worker_key, g.time, g.duration_s, g.workstation_key, g.confidence,
+        g.count, g.model_key, g.camera_key, g.event_type
+    from given g
+), marked as (
+    insert into floor.dirty (site_key, worker_key, from_time, to_time, events)
+    select %(site_key)s, d.worker_key, d.from_time, d.to_time, d.events
+    from json_to_recordset(%(dirty)s) as d (
+        worker_key integer, from_time timestamptz, to_time timestamptz, events integer)
+), counted as (
+    insert into ingest.tallies
+        (site_id, hour, stored, duplicates, conflicts, parked, late, latency_histogram)
+    values
+        (%(site_id)s, %(hour)s, %(stored)s, 0, 0, 0, %(late)s, %(latency_histogram)s)
+)
+select pg_notify('floorpulse_events', %(payload)s);
 
 -- name: notify --
 select pg_notify('floorpulse_events', %(payload)s);

@@ -2,11 +2,12 @@
 -- Parked events, the newest first.
 select
     r.reject_id, r.code, r.message, r.source, r.line, r.site_id, r.seen, r.state,
-    r.received_at, r.last_seen_at, r.raw
+    r.received_at, r.last_seen_at, r.state_by, r.mended, r.raw
 from ingest.rejects r
 where (%(site)s::text is null or r.site_id = %(site)s)
   and (%(code)s::text is null or r.code = %(code)s)
   and (%(source)s::text is null or r.source = %(source)s)
+  and (%(ids)s::bigint[] is null or r.reject_id = any (%(ids)s))
   and (%(state)s::text is null or r.state = %(state)s)
 order by r.last_seen_at desc, r.reject_id desc
 limit %(limit)s
@@ -19,6 +20,7 @@ from ingest.rejects r
 where (%(site)s::text is null or r.site_id = %(site)s)
   and (%(code)s::text is null or r.code = %(code)s)
   and (%(source)s::text is null or r.source = %(source)s)
+  and (%(ids)s::bigint[] is null or r.reject_id = any (%(ids)s))
   and (%(state)s::text is null or r.state = %(state)s)
 group by r.code
 order by r.code
@@ -34,13 +36,15 @@ where r.state = 'parked' and r.code <> 'conflict' and r.reject_id > %(after)s
   and (%(site)s::text is null or r.site_id = %(site)s)
   and (%(code)s::text is null or r.code = %(code)s)
   and (%(source)s::text is null or r.source = %(source)s)
+  and (%(ids)s::bigint[] is null or r.reject_id = any (%(ids)s))
 order by r.reject_id
 limit %(limit)s
 
 -- name: mark_retried --
 -- These came in after all, or are parked anew under another code.
 update ingest.rejects r
-set state = 'retried', state_at = clock_timestamp(), state_by = %(who)s
+set state = 'retried', state_at = clock_timestamp(), state_by = %(who)s,
+    mended = %(mended)s
 where r.reject_id = any (%(reject_ids)s)
 
 -- name: last --
@@ -60,11 +64,12 @@ where old.reject_id = any (%(reject_ids)s)
 -- A page of parked events, the newest first.
 select
     r.reject_id, r.code, r.message, r.source, r.line, r.site_id, r.seen, r.state,
-    r.received_at, r.last_seen_at, r.state_at, r.state_by, r.raw
+    r.received_at, r.last_seen_at, r.state_at, r.state_by, r.mended, r.raw
 from ingest.rejects r
 where (%(site)s::text is null or r.site_id = %(site)s)
   and (%(code)s::text is null or r.code = %(code)s)
   and (%(source)s::text is null or r.source = %(source)s)
+  and (%(ids)s::bigint[] is null or r.reject_id = any (%(ids)s))
   and (%(state)s::text is null or r.state = %(state)s)
   and (%(before)s::bigint is null or r.reject_id < %(before)s)
 order by r.reject_id desc

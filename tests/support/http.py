@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 
 from etl.http import create_app
+from etl.http_protocol import WatchfulProtocol
 from tests.support.local_server import ROOT, wait_until
 
 V1 = "/api/v1"
@@ -52,7 +53,12 @@ def bound_socket() -> socket.socket:
 def serving(dsn: str, app: Any = None) -> Iterator[httpx.Client]:
     """The API in a thread of this process, and a client of it."""
     bound = bound_socket()
-    config = uvicorn.Config(app or create_app(dsn), log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app or create_app(dsn),
+        http=WatchfulProtocol,
+        log_config=None,
+        access_log=False,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()

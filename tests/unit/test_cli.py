@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor",
     "drift",
     "alerts",
+    "edge",
 }
 
 
