@@ -17,9 +17,11 @@ from commands import (
     key,
     load,
     metrics,
+    model,
     processes,
     refresh,
     rejects,
+    retraining,
     shift,
     site,
     up,
@@ -53,6 +55,8 @@ app.add_typer(key.app, name="key")
 app.command("export")(export.export)
 app.add_typer(drift.app, name="drift")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(model.app, name="model")
+app.add_typer(retraining.app, name="retraining")
 app.add_typer(validations.app, name="validations")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)

@@ -149,7 +149,10 @@ def measure(dsn: str, folder: Path) -> list[Measured]:
         full_mb = resident_mb(process, "VmHWM")
     told = status(spool)
     assert (told["waiting"], told["counters"]["received"]) == (EVENTS, EVENTS)
-    with server(dsn) as url, agent(file, spool, source, "--server", url) as process:
+    with (
+        server(dsn) as api,
+        agent(file, spool, source, "--server", api.address) as process,
+    ):
         emptied_s = drained_s(spool)
         peak_mb = max(full_mb, resident_mb(process, "VmHWM"))
     assert stored(dsn) == EVENTS

@@ -110,6 +110,20 @@ def set_(
         float | None,
         option("--parked-share", "Fraction parked in an hour (0.01)."),
     ] = None,
+    retrain_after_h: Annotated[
+        int | None,
+        option(
+            "--retrain-after-h", "Hours for which a confidence signal must hold (48)."
+        ),
+    ] = None,
+    accuracy_low: Annotated[
+        float | None,
+        option("--accuracy-low", "Share of right verdicts that is too low (0.85)."),
+    ] = None,
+    accuracy_events: Annotated[
+        int | None,
+        option("--accuracy-events", "Verdicts that accuracy needs (50)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Set thresholds of a site, from the next check on; without options show them."""
@@ -128,6 +142,9 @@ def set_(
         rate_share=rate_share,
         silent_after_s=silent_after_s,
         parked_share=parked_share,
+        retrain_after_h=retrain_after_h,
+        accuracy_low=accuracy_low,
+        accuracy_events=accuracy_events,
     )
     change.check()
     with database() as conn:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands.following import followed, rows_done
 from commands.options import Json, option
 from commands.output import console, note, print_json, print_table
 from commands.session import ready_dsn
 
 if TYPE_CHECKING:
+    from etl.crew import FileResult
     from etl.files import LoadProgress, LoadReport
-    from sql.errors import FloorpulseError
+    from etl.reading import Reading
 
     Tell = Callable[[LoadProgress], None]
 
 COUNTS = ("read", "stored", "duplicates", "conflicts")
 ROWS_PARKED = 3
+# Files that are told one by one.
+LISTED = 30
 
 
 def load(
@@ -43,6 +47,33 @@ def load(
         list[str] | None,
         option("--map", "A column of the file and its field.", metavar="COLUMN=NAME"),
     ] = None,
+    preset: Annotated[
+        str | None,
+        option(
+            "--preset",
+            "Whose export it is: sessions, ai-events, home-assistant, "
+            "machine-states or mtconnect.",
+        ),
+    ] = None,
+    codes: Annotated[
+        str | None,
+        option(
+            "--codes",
+            "What the states of a log mean (TOML), with --preset.",
+            metavar="FILE",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int,
+        option("--jobs", "How many processes load side by side.", min=1, max=64),
+    ] = 1,
+    follow: Annotated[
+        bool, option("--follow", "Go on with what one file grows by, until Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float,
+        option("--every", "Seconds between looks, with --follow.", min=0.05, max=3600),
+    ] = 1.0,
     dry_run: Annotated[
         bool, option("--dry-run", "Store nothing; tell what would be parked, and why.")
     ] = False,
@@ -53,59 +84,82 @@ def load(
     Exit code 3: done, but rows were parked or in conflict.
     """
     from etl.files_found import found
-    from etl.readers_header import parse_mapping
-    from sql.zones import zone
+    from sql.errors import BadSetting
 
-    columns = parse_mapping(mapping or [])
-    if timezone is not None:
-        zone(timezone)
+    reading = _reading(site, timezone, mapping or [], preset, codes)
+    if follow:
+        if len(file) != 1 or jobs > 1 or dry_run:
+            raise BadSetting("--follow is for one file, without --jobs and --dry-run")
+        results = [followed(ready_dsn(), file[0], reading, every)]
+        _end(results, as_json=as_json, dry_run=False)
+        return
     paths, notices = found(file)
     for notice in notices:
         note(notice)
-    loads = _Loads(site, timezone, columns, dry_run)
-    failed = loads.run(paths)
-    _report(loads.reports, failed, as_json=as_json, dry_run=dry_run)
-    if failed is not None:
-        raise failed
-    if any(r.parked or r.conflicts for r in loads.reports):
+    if jobs > 1 and "-" in paths:
+        raise BadSetting("stdin is one stream: --jobs is for files")
+    results = _load(paths, reading, jobs, dry_run=dry_run)
+    _end(results, as_json=as_json, dry_run=dry_run)
+
+
+def _end(results: list[FileResult], *, as_json: bool, dry_run: bool) -> None:
+    """Tell what became of the files, and leave with the code that says it."""
+    from sql.errors import InputError
+
+    _report(results, as_json=as_json, dry_run=dry_run)
+    if failed := [result.error for result in results if result.error]:
+        raise InputError(failed[0] if len(failed) == 1 else _all_failed(failed))
+    if any(r.report.parked or r.report.conflicts for r in results):
         raise typer.Exit(ROWS_PARKED)
 
 
-@dataclass
-class _Loads:
-    """One run over several files: how they are read, and what became of each."""
+def _reading(
+    site: str | None,
+    timezone: str | None,
+    mapping: Sequence[str],
+    preset_name: str | None,
+    codes_path: str | None,
+) -> Reading:
+    """How the files are to be read; BadSetting for what cannot be."""
+    from etl.layout import EVENTS
+    from etl.preset_codes import read_codes
+    from etl.presets import preset_of
+    from etl.readers_header import parse_mapping
+    from etl.reading import Reading
+    from sql.errors import BadSetting
+    from sql.zones import zone
 
-    site: str | None
-    timezone: str | None
-    mapping: Mapping[str, str]
-    dry_run: bool
-    reports: list[LoadReport] = field(default_factory=list)
+    if timezone is not None:
+        zone(timezone)
+    preset = preset_of(preset_name) if preset_name else None
+    columns = parse_mapping(mapping, preset.layout if preset else EVENTS)
+    codes = preset.codes if preset else None
+    if codes_path is not None:
+        if codes is None:
+            raise BadSetting(
+                "--codes goes with --preset home-assistant, machine-states or mtconnect"
+            )
+        codes = read_codes(codes_path, codes)
+    return Reading(site, timezone, columns, preset, codes)
 
-    def run(self, paths: Sequence[str]) -> FloorpulseError | None:
-        """Load one file after another, up to the first that fails."""
-        from etl.files import LoadError, load_file
-        from sql.errors import FloorpulseError
 
-        dsn = ready_dsn()
-        for path in paths:
-            try:
-                with _progress(path) as tell:
-                    report = load_file(
-                        dsn,
-                        path,
-                        site=self.site,
-                        timezone=self.timezone,
-                        mapping=self.mapping,
-                        dry_run=self.dry_run,
-                        progress=tell,
-                    )
-            except LoadError as error:
-                self.reports.append(error.report)
-                return error
-            except FloorpulseError as error:
-                return error
-            self.reports.append(report)
-        return None
+def _load(
+    paths: Sequence[str], reading: Reading, jobs: int, *, dry_run: bool
+) -> list[FileResult]:
+    """What became of each file; one that cannot be read does not stop the others."""
+    from etl.crew import Crew, load_all
+
+    dsn = ready_dsn()
+    if jobs > 1:
+        with rows_done(f"{jobs} processes") as tell:
+            return Crew(dsn, reading, jobs, dry_run, tell).load(paths)
+    return load_all(dsn, paths, reading, dry_run=dry_run, progress=_progress)
+
+
+def _all_failed(errors: Sequence[str]) -> str:
+    said = "\n".join(errors[:LISTED])
+    more = f"\n... and {len(errors) - LISTED:,} more" if len(errors) > LISTED else ""
+    return f"{len(errors):,} files were not loaded to their end:\n{said}{more}"
 
 
 @contextmanager
@@ -132,17 +186,19 @@ def _progress(path: str) -> Iterator[Tell | None]:
         yield tell
 
 
-def _report(
-    reports: list[LoadReport], failed: Exception | None, *, as_json: bool, dry_run: bool
-) -> None:
+def _report(results: list[FileResult], *, as_json: bool, dry_run: bool) -> None:
     """Counts over all files, then what a person should know."""
+    reports = [result.report for result in results]
     totals: dict[str, Any] = {
         name: sum(getattr(r, name) for r in reports) for name in COUNTS
     }
     totals["parked"] = parked = _codes(reports)
     if as_json:
-        error = {"error": str(failed)} if failed is not None else {}
-        files = [asdict(report) for report in reports]
+        files = [
+            asdict(r.report) | ({"error": r.error} if r.error else {}) for r in results
+        ]
+        errors = [r.error for r in results if r.error]
+        error = {"error": errors[0]} if errors else {}
         print_json(totals | {"dry_run": dry_run, "files": files} | error)
         return
     if not reports:
@@ -153,6 +209,8 @@ def _report(
         for remark in [*report.notices, *report.warnings]:
             note(f"{report.source}: {remark}")
     rows = [{name: totals[name] for name in COUNTS} | {"parked": sum(parked.values())}]
+    if 1 < len(reports) <= LISTED:
+        rows = [_row(r) for r in reports] + [{"file": "in all"} | rows[0]]
     title = "would be admitted (nothing was stored)" if dry_run else None
     print_table(rows, title=title)
     codes = [{"parked as": code, "rows": n} for code, n in sorted(parked.items())]
@@ -163,6 +221,11 @@ def _report(
         print_table(examples, title="the first of them")
     elif codes and not dry_run:
         note("`floorpulse rejects list` shows them.")
+
+
+def _row(report: LoadReport) -> dict[str, Any]:
+    counts = {name: getattr(report, name) for name in COUNTS}
+    return {"file": report.source} | counts | {"parked": sum(report.parked.values())}
 
 
 def _codes(reports: list[LoadReport]) -> dict[str, int]:

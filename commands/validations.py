@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import getpass
+import io
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.options import Json, Site, option
+from commands.options import Json, Site, SiteArgument, option
 from commands.output import note, print_json, print_table
 from commands.session import database
 
@@ -58,6 +61,41 @@ def load(
     with database() as conn:
         report = load_validations(conn, file, by or getpass.getuser(), site)
     _report(report, as_json)
+
+
+@app.command("sample")
+def sample(
+    site: SiteArgument,
+    model: Annotated[
+        str | None, option("--model", "Only events of this model version.")
+    ] = None,
+    days: Annotated[int, option("--days", "How far back.", min=1, max=3650)] = 7,
+    count: Annotated[
+        int, option("--count", "How many events.", min=1, max=100_000)
+    ] = 200,
+    seed: Annotated[int, option("--seed", "What draws them.")] = 1,
+    output: Annotated[
+        str, option("--output", "File to write; - is stdout.", metavar="FILE")
+    ] = "-",
+) -> None:
+    """Write events drawn at random as CSV: fill in the verdicts, then load it."""
+    from etl.validations import sampled
+
+    with database() as conn:
+        rows = sampled(conn, site, model, days=days, count=count, seed=seed)
+    if not rows:
+        note("No event to look at.")
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    if output == "-":
+        sys.stdout.write(text.getvalue())
+        return
+    with open(output, "w", encoding="utf-8") as file:
+        file.write(text.getvalue())
+    note(f"{len(rows)} events written to {output}.")
 
 
 @app.command("list")

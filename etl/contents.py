@@ -5,7 +5,7 @@ A piece is whole records and the place behind them, which a later run can prove.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
@@ -14,10 +14,12 @@ import numpy as np
 import polars as pl
 
 from etl.batch import Batch
-from etl.readers import Block, Reader
-from etl.readers_header import Opening, open_reader
+from etl.presets import MTCONNECT
+from etl.readers import Block
+from etl.readers_header import Opening
 from etl.readers_lines import TOO_LONG, Spans, block_of, line_spans
 from etl.readers_source import Source
+from etl.reading import Reading
 from sql.errors import InputError
 
 _PARQUET, _PARQUET_SUFFIXES = b"PAR1", {".parquet", ".pq"}
@@ -49,8 +51,11 @@ class Content(Protocol):
     def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
         """Which (bytes_done, digest) are of this content."""
 
-    def skip(self, bytes_done: int, lines_done: int) -> None:
-        """Begin behind what an earlier run committed."""
+    def skip(self, bytes_done: int, lines_done: int, block_end: int) -> None:
+        """Begin behind what an earlier run committed.
+
+        block_end: where the block ends of which it committed some sites; or 0.
+        """
 
     def pieces(self) -> Iterator[Piece]:
         """The rest; InputError where it cannot be read to its end."""
@@ -68,6 +73,7 @@ class Lines:
         # What parked lines need to be read again.
         self.header = source.data[: opening.bytes].decode("utf-8", "replace")
         self._source, self._opening, self._head = source, opening, head
+        self._block_end = 0
 
     def head_digest(self) -> bytes:
         return self._head
@@ -75,47 +81,73 @@ class Lines:
     def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
         return self._source.proven(prefixes)
 
-    def skip(self, bytes_done: int, lines_done: int) -> None:
+    def skip(self, bytes_done: int, lines_done: int, block_end: int) -> None:
         self._source.skip(bytes_done, lines_done)
+        self._block_end = block_end
 
     def place(self) -> str:
-        return f"line {self._source.line:,}"
+        return f"line {self._source.file_line:,}"
 
     def pieces(self) -> Iterator[Piece]:
+        self.skip_header()
+        yield from self.rest()
+
+    def skip_header(self) -> None:
+        """Go behind what stands before the first record."""
         source = self._source
         if source.offset == 0:
             source.fill()
             source.take(self._opening.bytes, self._opening.lines)
             source.in_long_line = False
-        while source.fill():
-            block = _next_block(source, self._opening.reader)
-            source.take(block.consumed, block.lines)
-            yield Piece(block.batch, source.offset, source.line - 1, source.digest)
+
+    def rest(self) -> Iterator[Piece]:
+        """What is left, to its end."""
+        while self._source.fill():
+            yield self.taken(self.block())
+
+    def whole(self) -> Block:
+        """The next whole records of the bytes that are there; maybe none."""
+        source = self._source
+        data, line = source.data, source.file_line
+        begun = self._block_end - source.offset
+        if 0 < begun <= len(data):
+            # As the run before cut it: some sites of this block are committed.
+            data = data[:begun]
+        if source.in_long_line:
+            end = data.find(b"\n") + 1 or len(data)
+            return block_of(data[:end], line, _NO_TEXTS, {}, lambda: line_spans(b""))
+        is_last = source.ended and len(data) == len(source.data)
+        return self._opening.reader.read(data, line, last=is_last)
+
+    def block(self) -> Block:
+        """As `whole`; of a line longer than all there is, its beginning, broken."""
+        block = self.whole()
+        if block.consumed:
+            return block
+        data = self._source.data
+        spans = Spans(np.array([0]), np.array([len(data)]))
+        line = self._source.file_line
+        return block_of(data, line, _NO_TEXTS, {0: TOO_LONG}, lambda: spans)
+
+    def taken(self, block: Block) -> Piece:
+        """A block that goes on its way."""
+        source = self._source
+        source.take(block.consumed, block.lines)
+        return Piece(block.batch, source.offset, source.line - 1, source.digest)
 
 
-def open_content(
-    source: Source, mapping: Mapping[str, str], site: str | None
-) -> Content:
+def open_content(source: Source, reading: Reading) -> Content:
     """See what a file is; InputError where it is none of events."""
     head = source.head_digest()
     if source.data.startswith(_PARQUET):
         # Arrow takes its time to be imported, and few need it.
         from etl.readers_parquet import Parquet  # noqa: PLC0415
 
-        return Parquet(source, mapping, site)
+        return Parquet(source, reading)
+    if reading.preset is MTCONNECT and source.data.lstrip().startswith(b"<"):
+        from etl.readers_mtconnect import Streams  # noqa: PLC0415
+
+        return Streams(source, reading)
     if PurePath(source.name).suffix.lower() in _PARQUET_SUFFIXES:
         raise InputError(f"{source.name} is no Parquet, whatever its name says")
-    return Lines(source, open_reader(source.data, source.name, mapping, site), head)
-
-
-def _next_block(source: Source, reader: Reader) -> Block:
-    """The next whole records; of an endless line, its beginning as a broken one."""
-    data = source.data
-    if source.in_long_line:
-        end = data.find(b"\n") + 1 or len(data)
-        return block_of(data[:end], source.line, _NO_TEXTS, {}, lambda: line_spans(b""))
-    block = reader.read(data, source.line, last=source.ended)
-    if block.consumed:
-        return block
-    spans = Spans(np.array([0]), np.array([len(data)]))
-    return block_of(data, source.line, _NO_TEXTS, {0: TOO_LONG}, lambda: spans)
+    return Lines(source, reading.opened(source.data, source.name), head)

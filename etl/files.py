@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import BinaryIO, cast
 
 import polars as pl
 import psycopg
@@ -22,8 +23,10 @@ from etl.contents import Content, Piece, open_content
 from etl.door import Counts, Door, Progress
 from etl.door_parts import NOTHING, Prepared
 from etl.files_books import Books, Entry
+from etl.parts import Part, PartStream
 from etl.readers import BLOCK_BYTES, STDIN
 from etl.readers_source import Source
+from etl.reading import Reading
 from etl.shape_time import NaiveTimes
 from sql.errors import FloorpulseError, InputError
 
@@ -49,6 +52,16 @@ class LoadReport(Counts):
     examples: list[dict[str, object]] = field(default_factory=list)
     seconds: float = 0.0
 
+    def join(self, other: LoadReport) -> None:
+        """Take in another part of the same file."""
+        self.add(other)
+        self.dry_run = other.dry_run
+        self.resumed |= other.resumed
+        self.notices += [n for n in other.notices if n not in self.notices]
+        self.warnings += other.warnings
+        self.examples += other.examples
+        self.seconds += other.seconds
+
 
 class LoadError(InputError):
     """The file was not loaded to its end. Mend what is said and load it again."""
@@ -71,72 +84,78 @@ def load_file(
     dsn: str,
     path: str,
     *,
-    site: str | None = None,
-    timezone: str | None = None,
-    mapping: Mapping[str, str] | None = None,
+    reading: Reading | None = None,
     dry_run: bool = False,
     progress: Callable[[LoadProgress], None] | None = None,
     block_bytes: int = BLOCK_BYTES,
     stream: BinaryIO | None = None,
+    part: Part | None = None,
     check: Check | None = None,
     told: int = 0,
 ) -> LoadReport:
     """Load one file, CSV, NDJSON or Parquet, plain, .gz or .zst; `-` is stdin.
 
-    site names the site of rows that name none; timezone replaces the sites' zones for
-    times without an offset; mapping is column of the file to field. Raises InputError
-    for a file that is none of events, LoadError (with the counts of what stays) for one
-    that cannot be read to its end.
+    Raises InputError for a file that is none of events, LoadError (with the counts of
+    what stays) for one that cannot be read to its end.
 
-    A stream that is given is read instead; path is then its name. check sees the texts
+    A stream that is given is read instead; path is then its name. Of a file that is
+    large a part may be meant, which is a load of its own. check sees the texts
     of each block first and may raise InputError; told is how many of the rows that are
     parked the report tells as examples.
     """
-    load = _Load(path, site, timezone, mapping or {}, dry_run=dry_run)
+    load = Load(path, reading or Reading(), dry_run=dry_run)
     load.check, load.told = check, told
     started = time.perf_counter()
-    with Source(path, block_bytes, stream) as source, Door(dsn) as door:
+    load.part = part
+    with ExitStack() as stack:
+        if part is not None:
+            # What it reads is bytes, and nothing but read() is asked for.
+            stream = cast(BinaryIO, stack.enter_context(PartStream(path, part)))
+        source = stack.enter_context(Source(path, block_bytes, stream))
+        if part is not None:
+            source.lines_before = part.lines_before
+        door = stack.enter_context(Door(dsn))
         try:
-            load.run(source, door, progress or (lambda _: None))
+            content = open_content(source, load.reading)
+            load.run(content, door, progress or (lambda _: None))
         finally:
             load.report.seconds = time.perf_counter() - started
     return load.report
 
 
-class _Load:
-    """One run of load_file."""
+class Load:
+    """One run over one content."""
 
-    def __init__(
-        self,
-        path: str,
-        site: str | None,
-        timezone: str | None,
-        mapping: Mapping[str, str],
-        *,
-        dry_run: bool,
-    ) -> None:
-        self.site, self.timezone, self.mapping = site, timezone, mapping
+    def __init__(self, path: str, reading: Reading, *, dry_run: bool) -> None:
+        self.reading = reading
         # A file name is bytes; the books hold text.
         text = os.fsencode(path).decode("utf-8", "backslashreplace")
         name = "stdin" if path == STDIN else text
         self.report = LoadReport(source=name, dry_run=dry_run)
         self.check: Check | None = None
         self.told = 0
+        self.part: Part | None = None
+        self.follows = False
         self._entry: Entry | None = None
+        self._left_out = 0
 
     def run(
         self,
-        source: Source,
+        content: Content,
         door: Door,
         tell: Callable[[LoadProgress], None],
     ) -> None:
-        """Read the source to its end; LoadError where that fails on the way."""
-        content = open_content(source, self.mapping, self.site)
-        self.report.notices += content.notices
+        """Read the content to its end; LoadError where that fails on the way."""
+        # One list: some is only known on the way.
+        self.report.notices = content.notices
         books = Books(door.conn)
         if not self.report.dry_run:
-            options = self._options(content)
-            entry = books.enter(content, self.report.source, self.site, options)
+            format_ = {"format": content.format, "header": content.header}
+            place = {"part": asdict(self.part)} if self.part else {}
+            options = json.dumps(format_ | place | self.reading.as_json())
+            site = self.reading.site
+            name, grows = self.report.source, self.follows
+            entry = books.enter(content, name, site, options, grows=grows)
             self._entry = entry
             self.report.load_id, self.report.resumed = entry.load_id, entry.resumed
         try:
@@ -148,18 +167,6 @@ class _Load:
             raise LoadError(said, self.report) from error
         if self._entry is not None:
             self.report.add(books.finish(self._entry.load_id))
-
-    def _options(self, content: Content) -> str:
-        """What parked rows need to be read again, and what tells loads apart."""
-        return json.dumps(
-            {
-                "format": content.format,
-                "header": content.header,
-                "site": self.site,
-                "timezone": self.timezone,
-                "map": dict(sorted(self.mapping.items())),
-            }
-        )
 
     def _carry(
         self,
@@ -180,15 +187,21 @@ class _Load:
                 counts.add(self._commit(piece, prepared, door))
                 tell(LoadProgress(piece.bytes_done, content.size, counts))
         self.report.warnings += _warnings(naive)
+        if self._left_out and self.reading.preset is not None:
+            because = self.reading.preset.because
+            notice = f"{self._left_out:,} rows left out: {because}"
+            self.report.notices.append(notice)
         if self.report.dry_run:
             self.report.add(counts)
 
     def _steps(self, content: Content, door: Door) -> Iterator[tuple[Piece, Prepared]]:
         for piece in content.pieces():
+            batch, left_out = self.reading.events(piece.batch)
+            self._left_out += left_out
             if self.check is not None:
-                self.check(piece.batch.texts)
+                self.check(batch.texts)
             prepared = door.prepare(
-                piece.batch, timezone=self.timezone, dry_run=self.report.dry_run
+                batch, timezone=self.reading.timezone, dry_run=self.report.dry_run
             )
             yield piece, prepared
 

@@ -42,15 +42,24 @@ class Books:
         self._queries = queries.load("loads")
 
     def enter(
-        self, content: Content, source: str, site: str | None, options: str
+        self,
+        content: Content,
+        source: str,
+        site: str | None,
+        options: str,
+        *,
+        grows: bool = False,
     ) -> Entry:
-        """Continue an unfinished load of this content, or begin a new one."""
-        found = self._claimed(content, options)
+        """Continue an unfinished load of this content, or begin a new one.
+
+        grows: one that is done may have more to come.
+        """
+        found = self._claimed(content, options, grows)
         if found is None:
             return self._started(content, source, site, options)
-        load_id, bytes_done, lines_done = found
+        load_id, bytes_done, lines_done, block_end = found
         site_done, digest = self._row("continue", {"load_id": load_id})
-        content.skip(bytes_done, lines_done)
+        content.skip(bytes_done, lines_done, block_end)
         return Entry(load_id, bytes_done, lines_done, site_done, digest)
 
     def finish(self, load_id: int) -> Counts:
@@ -65,6 +74,13 @@ class Books:
             self._conn.execute(self._queries["fail"], failed)
             return self.counts(load_id)
         return Counts()
+
+    def followed(self, head_digest: bytes) -> set[tuple[int, bytes]]:
+        """How far the latest load of a followed file is: length and digest."""
+        found = self._conn.execute(
+            self._queries["followed"], {"head_digest": head_digest}
+        )
+        return set(found.fetchall())
 
     def counts(self, load_id: int) -> Counts:
         return Counts(*self._row("counts", {"load_id": load_id}))
@@ -84,9 +100,12 @@ class Books:
             self._conn.execute(self._queries["claim"], {"load_id": load_id})
         return Entry(load_id)
 
-    def _claimed(self, content: Content, options: str) -> tuple[int, int, int] | None:
+    def _claimed(
+        self, content: Content, options: str, grows: bool
+    ) -> tuple[int, int, int, int] | None:
         """An unfinished load of this very content that no living process works on."""
-        parameters = {"head_digest": content.head_digest(), "options": options}
+        head = content.head_digest()
+        parameters = {"head_digest": head, "options": options, "grows": grows}
         rows = self._conn.execute(self._queries["candidates"], parameters).fetchall()
         if not rows:
             return None
@@ -94,12 +113,12 @@ class Books:
         prefixes = {row: {(row[1], row[3]), (row[4], row[5])} for row in rows}
         proven = content.proven(set().union(*prefixes.values()))
         for row in rows:
-            load_id, bytes_done, lines_done, *_ = row
-            if prefixes[row] <= proven and self._claim(load_id, row[1:]):
-                return load_id, bytes_done, lines_done
+            load_id, bytes_done, lines_done, _, block_end, _ = row
+            if prefixes[row] <= proven and self._claim(load_id, row[1:], grows):
+                return load_id, bytes_done, lines_done, block_end
         return None
 
-    def _claim(self, load_id: int, proven: tuple[Any, ...]) -> bool:
+    def _claim(self, load_id: int, proven: tuple[Any, ...], grows: bool) -> bool:
         """Whether an unfinished load is ours now, and still where it was proven."""
         key = {"load_id": load_id}
         try:
@@ -109,7 +128,8 @@ class Books:
                 self._conn.execute(self._queries["claim"], key)
         except LockNotAvailable:
             return False
-        if self._conn.execute(self._queries["standing"], key).fetchone() == proven:
+        asked = key | {"grows": grows}
+        if self._conn.execute(self._queries["standing"], asked).fetchone() == proven:
             return True
         self._conn.execute(self._queries["release"], key)
         return False

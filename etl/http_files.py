@@ -26,6 +26,7 @@ from etl.http_body import pieces_of
 from etl.http_errors import ApiError, json_answer, unavailable
 from etl.http_pages import SiteOf, checked
 from etl.http_schema import FILE_ANSWER, FILE_BODY, errors
+from etl.reading import Reading
 from sql.errors import DsnError, FloorpulseError, InputError
 
 PATIENCE_S = 30.0
@@ -92,7 +93,7 @@ class _Work:
             return load_file(
                 self._dsn,
                 self._caller.source,
-                site=self._site,
+                reading=Reading(site=self._site),
                 block_bytes=BLOCK_BYTES,
                 stream=self._pipe,  # type: ignore[arg-type]
                 check=self._check,

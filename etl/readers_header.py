@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from etl.layout import EVENTS, Layout
+from etl.presets import fitting
 from etl.readers import LONGEST_LINE, Reader, require_utf8
 from etl.readers_csv import CsvReader
 from etl.readers_ndjson import NdjsonReader, parsed
-from etl.shape import FIELDS, REQUIRED
 from sql.errors import InputError
 
-_ALIASES = {"timestamp": "time"}
 _NDJSON_SUFFIXES = {".ndjson", ".jsonl", ".json"}
 _CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
 _FIRST_OBJECTS = 100
@@ -33,7 +33,7 @@ class Opening:
     notices: list[str] = field(default_factory=list)
 
 
-def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
+def parse_mapping(pairs: Iterable[str], layout: Layout = EVENTS) -> dict[str, str]:
     """`--map column=name` as column of the file to field; InputError where it is none.
 
     Where only one side is a field's name, that is the field, whichever side it is on.
@@ -43,29 +43,39 @@ def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
         column, equals, name = (part.strip() for part in pair.partition("="))
         if not equals or not column or not name:
             raise InputError(f"--map {pair!r}: write column=name, such as ts=time")
-        if name not in FIELDS and column in FIELDS:
+        if name not in layout.fields and column in layout.fields:
             column, name = name, column
-        if name not in FIELDS:
+        if name not in layout.fields:
             raise InputError(
-                f"--map {pair!r}: no field is called {name!r}; {_fields()}"
+                f"--map {pair!r}: no field is called {name!r}; there are "
+                f"{', '.join(layout.fields)}"
             )
         mapping[column] = name
     return mapping
 
 
 def open_reader(
-    first: bytes, name: str, mapping: Mapping[str, str], site: str | None
+    first: bytes,
+    name: str,
+    mapping: Mapping[str, str],
+    site: str | None,
+    layout: Layout = EVENTS,
 ) -> Opening:
     """See from its first bytes how to read a file; InputError where it has no events"""
     if first.startswith(_UTF16):
         raise InputError(f"{name} is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
-    mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
+    mark = byte_order_mark(first)
     if _is_ndjson(first[mark:], name):
-        names = _names(mapping)
+        names = _names(mapping, layout)
         unknown = _unknown_names(first[mark:LONGEST_LINE], names)
         reader = NdjsonReader(name, names, site)
         return Opening(reader, "ndjson", mark, 0, _ignored(unknown))
-    return _open_csv(first, mark, name, mapping, site)
+    return _open_csv(first, name, mapping, site, layout)
+
+
+def byte_order_mark(first: bytes) -> int:
+    """How many bytes the byte order mark takes."""
+    return len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
 
 
 def _is_ndjson(first: bytes, name: str) -> bool:
@@ -84,10 +94,11 @@ def _is_ndjson(first: bytes, name: str) -> bool:
     return suffix not in _CSV_SUFFIXES and begins == b"{"
 
 
-def _names(mapping: Mapping[str, str]) -> dict[str, str]:
+def _names(mapping: Mapping[str, str], layout: Layout) -> dict[str, str]:
     """Names in the file to fields; a mapping goes before the field's own name."""
     mapped = dict(mapping)
-    rest = {f: f for f in FIELDS if f not in mapped} | _ALIASES
+    own = {f: f for f in layout.fields if f not in mapped}
+    rest = own | dict(layout.aliases)
     return mapped | {name: f for name, f in rest.items() if name not in mapped}
 
 
@@ -99,10 +110,15 @@ def _unknown_names(head: bytes, names: Mapping[str, str]) -> list[str]:
 
 
 def _open_csv(
-    first: bytes, mark: int, name: str, mapping: Mapping[str, str], site: str | None
+    first: bytes,
+    name: str,
+    mapping: Mapping[str, str],
+    site: str | None,
+    layout: Layout,
 ) -> Opening:
+    mark = byte_order_mark(first)
     if not first[mark:].strip():
-        return Opening(CsvReader(name, {}, len(FIELDS), site), "csv", len(first), 0)
+        return Opening(CsvReader(name, {}, 1, site), "csv", len(first), 0)
     # Blank lines before the header are none of it.
     start = len(first) - len(first[mark:].lstrip(b"\r\n"))
     blank = first.count(b"\n", 0, start)
@@ -111,7 +127,7 @@ def _open_csv(
         raise InputError(f"{name} is no CSV: its first line is longer than 64 kB")
     line = first[start : end or len(first)]
     header = _header(line, name, blank + 1)
-    columns, notices = columns_of(header, name, mapping, site)
+    columns, notices = columns_of(header, name, mapping, site, layout)
     reader = CsvReader(name, columns, len(header), site)
     return Opening(reader, "csv", start + len(line), blank + 1, notices)
 
@@ -131,7 +147,11 @@ def _header(line: bytes, name: str, number: int) -> list[str]:
 
 
 def columns_of(
-    header: Sequence[str], name: str, mapping: Mapping[str, str], site: str | None
+    header: Sequence[str],
+    name: str,
+    mapping: Mapping[str, str],
+    site: str | None,
+    layout: Layout = EVENTS,
 ) -> tuple[dict[str, int], list[str]]:
     """Field to position in the header, and a notice of columns that are ignored."""
     absent = [column for column in mapping if column not in header]
@@ -140,10 +160,13 @@ def columns_of(
             f"{name} has no column {absent[0]!r} that --map speaks of; "
             f"it has {', '.join(header)}"
         )
-    taken = {*mapping.values(), *(column for column in header if column in FIELDS)}
-    aliases = {alias: f for alias, f in _ALIASES.items() if f not in taken}
-    own = {f: f for f in FIELDS if f not in mapping.values()}
-    fields = aliases | own | dict(mapping)
+    own = {f: f for f in layout.fields if f not in mapping.values()}
+    fields = own | dict(mapping)
+    taken = {*mapping.values(), *(column for column in header if column in own)}
+    for alias, f in layout.aliases.items():
+        if f not in taken and alias in header and alias not in mapping:
+            fields[alias] = f
+            taken.add(f)
     columns: dict[str, int] = {}
     for position, column in enumerate(header):
         if column not in fields:
@@ -154,7 +177,7 @@ def columns_of(
                 f"--map says which one it is"
             )
         columns[fields[column]] = position
-    _require(columns, header, name, site)
+    _require(columns, header, name, site, layout)
     used = set(columns.values())
     ignored = [column for at, column in enumerate(header) if at not in used]
     return columns, _ignored(ignored)
@@ -166,16 +189,21 @@ def _ignored(names: Iterable[str]) -> list[str]:
 
 
 def _require(
-    columns: Mapping[str, int], header: Sequence[str], name: str, site: str | None
+    columns: Mapping[str, int],
+    header: Sequence[str],
+    name: str,
+    site: str | None,
+    layout: Layout,
 ) -> None:
     missing = [
-        f for f in REQUIRED if f not in columns and not (f == "site_id" and site)
+        f for f in layout.required if f not in columns and not (f == "site_id" and site)
     ]
     if not missing:
         return
     hints = []
     if missing == ["site_id"]:
         hints.append("name the site with --site")
+    hints += [f"--preset {preset}" for preset in fitting(header) if layout is EVENTS]
     if len(header) == 1:
         hints.append("is it separated by commas?")
     for f in missing:
@@ -188,7 +216,3 @@ def _require(
         f"{name} is no event file: it has no column {', '.join(missing)}; "
         f"its columns: {found}{advice}"
     )
-
-
-def _fields() -> str:
-    return f"there are {', '.join(FIELDS)}"

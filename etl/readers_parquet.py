@@ -7,88 +7,60 @@ whole file, which is small beside what it holds.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.batch import ORIGIN_SCHEMA, Batch
 from etl.contents import Piece
+from etl.contents_whole import WholeFile
 from etl.readers_header import columns_of
-from etl.readers_lines import numbered
 from etl.readers_ndjson import TEXT_ONLY
 from etl.readers_source import Source
+from etl.reading import Reading
 from etl.shape_codes import WRONG_TYPE
 from sql.errors import InputError
 
 # About what a row takes as CSV: pieces are as large as those of text files.
 _BYTES_A_ROW = 80
 _READ_AHEAD = 1 << 20
-_NOTHING = hashlib.sha256().digest()
 
 
-class Parquet:
+class Parquet(WholeFile):
     """The rows of one file: see Content."""
 
     format = "parquet"
-    header = ""
 
-    def __init__(
-        self, source: Source, mapping: Mapping[str, str], site: str | None
-    ) -> None:
-        self.name, self._site = source.name, site
-        content = source.seekable()
-        self._digest = hashlib.file_digest(content, "sha256").digest()  # type: ignore[arg-type]
-        self.size: int | None = content.tell()
+    def __init__(self, source: Source, reading: Reading) -> None:
+        super().__init__(source, reading)
+        self.size: int | None = self.bytes
         with _readable(self.name):
             self._file = pq.ParquetFile(
-                content, buffer_size=_READ_AHEAD, pre_buffer=False
+                self.stream, buffer_size=_READ_AHEAD, pre_buffer=False
             )
             names = self._file.schema_arrow.names
-        columns, self.notices = columns_of(names, self.name, mapping, site)
+        columns, self.notices = columns_of(
+            names, self.name, reading.mapping, reading.site, reading.layout
+        )
         self._columns = {field: names[at] for field, at in columns.items()}
         self._rows_a_piece = max(1, source.block_bytes // _BYTES_A_ROW)
-        self._rows_done = 0
-
-    def head_digest(self) -> bytes:
-        return self._digest
-
-    def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
-        return {
-            (length, digest)
-            for length, digest in prefixes
-            if digest == (self._digest_at(length) if length else _NOTHING)
-        }
-
-    def skip(self, bytes_done: int, lines_done: int) -> None:  # noqa: ARG002
-        self._rows_done = lines_done
-
-    def place(self) -> str:
-        return f"row {self._rows_done + 1:,}"
 
     def pieces(self) -> Iterator[Piece]:
         with _readable(self.name):
             for rows in self._slices():
-                batch = self._batch(rows)
-                self._rows_done += rows.num_rows
-                done = self._bytes_at(self._rows_done)
-                yield Piece(batch, done, self._rows_done, self._digest_at(done))
+                place = self._bytes_at(self.rows_done + rows.num_rows)
+                yield self.piece(self._texts(rows), self._columns, place)
 
     def _bytes_at(self, row: int) -> int:
         """Rows as bytes of the file, as if all were equally long."""
         total: int = self._file.metadata.num_rows
-        return (self.size or 0) * row // max(1, total)
-
-    def _digest_at(self, bytes_done: int) -> bytes:
-        place = bytes_done.to_bytes(8, "big")
-        return hashlib.sha256(self._digest + place).digest()
+        return self.bytes * row // max(1, total)
 
     def _slices(self) -> Iterator[pa.RecordBatch]:
-        """Rows from _rows_done on; equal ones in every run, wherever it begins."""
+        """Rows from rows_done on; equal ones in every run, wherever it begins."""
         at, groups = 0, []
-        first = self._rows_done
+        first = self.rows_done
         for group in range(self._file.num_row_groups):
             rows = self._file.metadata.row_group(group).num_rows
             if at + rows > first:
@@ -103,27 +75,13 @@ class Parquet:
             if missing < rows.num_rows:
                 yield rows.slice(missing)
 
-    def _batch(self, rows: pa.RecordBatch) -> Batch:
-        first = self._rows_done
-        texts = pl.DataFrame(
+    def _texts(self, rows: pa.RecordBatch) -> pl.DataFrame:
+        return pl.DataFrame(
             {
                 field: _texts(_series(rows.column(column)), field)
                 for field, column in self._columns.items()
             }
         )
-        told = texts.rename(self._columns).with_row_index("row")
-
-        def origin(wanted: pl.Series) -> pl.DataFrame:
-            """Lines are rows of the file; raw is the row as a JSON object."""
-            found = told.filter(pl.col("row").is_in(wanted.implode()))
-            fields = pl.struct(pl.exclude("row")).struct.json_encode()
-            return found.select(
-                "row",
-                line=pl.col("row").cast(pl.Int64) + (first + 1),
-                raw=fields.cast(pl.Binary),
-            ).match_to_schema(ORIGIN_SCHEMA)
-
-        return Batch(numbered(texts, None, self._site), origin)
 
 
 class _readable:  # noqa: N801 - reads as what it does

@@ -34,6 +34,8 @@ class Source:
         self.name = "stdin" if path == STDIN else path
         self.size = None if stream else _content_size(path)
         self.block_bytes = block_bytes
+        # Of a part of a file: lines of the file before it, its header not counted.
+        self.lines_before = 0
         self._open = ExitStack()
         self._content: BinaryIO = io.BytesIO()
         self._spool: BinaryIO | None = None
@@ -55,6 +57,11 @@ class Source:
     @property
     def digest(self) -> bytes:
         return self._sha256.digest()
+
+    @property
+    def file_line(self) -> int:
+        """The number that `line` has in the file."""
+        return self.line + self.lines_before
 
     def fill(self) -> bytes:
         """Top up `data` to a block; `ended` says that nothing comes after it."""
@@ -100,7 +107,7 @@ class Source:
     def proven(self, prefixes: Iterable[tuple[int, bytes]]) -> set[tuple[int, bytes]]:
         """Which (length, sha256) are of prefixes of this content; rewinds."""
         found = set()
-        if self.path == STDIN or self._stream is not None:
+        if self._is_pipe():
             spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
             self._spool = self._open.enter_context(spool)
         for length, digest in sorted(prefixes):
@@ -119,10 +126,16 @@ class Source:
         while self.offset < length and self.fill():
             self.take(min(len(self.data), length - self.offset), 0)
 
+    def _is_pipe(self) -> bool:
+        return self.path == STDIN or self._stream is not None
+
+    def _reopen(self) -> None:
+        self._open.close()
+        self._content = self._open.enter_context(opened(self.path))
+
     def _rewind(self) -> None:
         if self._spool is None:
-            self._open.close()
-            self._content = self._open.enter_context(opened(self.path))
+            self._reopen()
         else:
             self._spool.seek(0)
             rest = io.BytesIO(self.data)

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from etl.door import Door
 from etl.door_parts import Prepared
 from etl.mend import UNCHANGED, Mend
-from etl.readers_header import open_reader
+from etl.reading import reading_of
 from sql.connect import Connection
 from sql.errors import BadSetting, InputError
 from sql.keys import audit
@@ -27,7 +27,7 @@ from sql.queries import load
 
 PAGE_ROWS = 10_000
 # Formats whose parked rows are kept as JSON objects.
-_AS_JSON = ("ndjson", "parquet")
+_AS_JSON = ("ndjson", "parquet", "mtconnect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +192,18 @@ def _retry(
     """One batch: read as its file was, admitted, and marked row by row."""
     first = rows[0]
     said = _said(first.options)
-    mapping: dict[str, str] = said.get("map") or {}
-    header = header_of(first.options)
-    if not first.is_json() and not header.strip():
+    reading = reading_of(said)
+    is_json, is_csv = first.is_json(), said.get("format") == "csv"
+    header = header_of(first.options) if is_csv else b""
+    if is_csv and not header.strip():
         raise InputError(
             f"Parked rows of {first.source} cannot be read again: their load does not "
             "tell their header; load the file again instead"
         )
-    name = f"{first.source}.ndjson" if first.is_json() else "parked.csv"
+    name = f"{first.source}.ndjson" if is_json else "parked.csv"
     data = b"\n".join(row.raw for row in rows) + b"\n"
-    content = b"" if first.is_json() else header.rstrip(b"\r\n") + b"\n"
-    opening = open_reader(content + data, name, mapping, said.get("site"))
+    content = header.rstrip(b"\r\n") + b"\n" if is_csv else b""
+    opening = reading.opened(content + data, name, as_json=is_json)
     block = opening.reader.read(data, 1, last=True)
     if block.batch.records != len(rows):
         # Bytes that are no record, or several, by themselves.
@@ -210,10 +211,9 @@ def _retry(
             for row in rows:
                 _retry(door, [row], report, orders)
         return
-    batch = replace(block.batch, texts=orders.mend.apply(block.batch.texts))
-    prepared = door.prepare(
-        batch, timezone=said.get("timezone"), dry_run=orders.dry_run
-    )
+    batch, _ = reading.events(block.batch)
+    batch = replace(batch, texts=orders.mend.apply(batch.texts))
+    prepared = door.prepare(batch, timezone=reading.timezone, dry_run=orders.dry_run)
     if orders.dry_run:
         _foresee(prepared, report)
         return
@@ -223,7 +223,7 @@ def _retry(
     report.duplicates += admission.duplicates
     report.conflicts += admission.conflicts
     report.add_parked(admission.parked)
-    _mark(door, rows, admission.told, orders)
+    _mark(door, rows, admission.told, reading.width, orders)
 
 
 def _foresee(prepared: Prepared, report: RetryReport) -> None:
@@ -234,11 +234,18 @@ def _foresee(prepared: Prepared, report: RetryReport) -> None:
 
 
 def _mark(
-    door: Door, rows: Sequence[Parked], told: Iterable[pl.DataFrame], orders: Orders
+    door: Door,
+    rows: Sequence[Parked],
+    told: Iterable[pl.DataFrame],
+    width: int,
+    orders: Orders,
 ) -> None:
-    """Rows that did not break the same rule again are no longer parked as they were."""
+    """Rows that did not break the same rule again are no longer parked as they were.
+
+    width: how many events a row may become.
+    """
     again = {
-        (int(row), str(code))
+        (int(row) // width, str(code))
         for frame in told
         for row, code in frame.select("row", "code").iter_rows()
     }

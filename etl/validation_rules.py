@@ -137,14 +137,17 @@ def _bad_id(said: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _bad_time(said: Mapping[str, Any], arrival: datetime) -> tuple[str, str] | None:
-    rule = "is no ISO 8601 date and time from 1970 on, such as 2026-11-20T06:00:00Z"
-    if said["time_us"] is None:
-        return "bad_time", f"time {_shown(said['time'])} {rule}"
-    if said["validated_at"] and said["at_us"] is None:
-        return "bad_time", f"validated_at {_shown(said['validated_at'])} {rule}"
-    if said["at_us"] is not None and said["at_us"] > micros(arrival) + FUTURE_US:
-        later = "is more than 5 minutes later than the database's clock"
-        return "future_time", f"validated_at {_shown(said['validated_at'])} {later}"
+    latest = micros(arrival) + FUTURE_US
+    for name, column in (("time", "time_us"), ("validated_at", "at_us")):
+        if not said[name] and name != "time":
+            continue
+        if said[column] is None:
+            rule = "is no ISO 8601 date and time from 1970 on, such as"
+            example = "2026-11-20T06:00:00Z"
+            return "bad_time", f"{name} {_shown(said[name])} {rule} {example}"
+        if said[column] > latest:
+            later = "is more than 5 minutes later than the database's clock"
+            return "future_time", f"{name} {_shown(said[name])} {later}"
     return None
 
 

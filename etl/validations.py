@@ -8,6 +8,7 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any
 
 import orjson
@@ -30,7 +31,7 @@ from etl.validation_rules import (
 from sql.connect import Connection
 from sql.errors import InputError
 from sql.queries import load
-from sql.sites import rows_of
+from sql.sites import rows_of, site_key_of
 
 EXAMPLES = 20
 RETRIED_AT_ONCE = 10_000
@@ -225,6 +226,27 @@ def retry(
 
 def _parts(sender: Sender) -> tuple[str, str]:
     return sender.source, sender.who
+
+
+def sampled(
+    conn: Connection, site: str, model: str | None, *, days: int, count: int, seed: int
+) -> list[dict[str, Any]]:
+    """Events that nobody has looked at, drawn at random, with verdicts to fill in.
+
+    Columns are those that `load_validations` reads, and some for people. UnknownSite.
+    """
+    asked = {
+        "site_key": site_key_of(conn, site),
+        "model": model,
+        "days": days,
+        "count": count,
+        "seed": seed,
+    }
+    rows = rows_of(conn, load("validations")["sample"], asked)
+    empty = {"verdict": "", "right_label": "", "note": ""}
+    return [
+        row | {"time": row["time"].astimezone(UTC).isoformat()} | empty for row in rows
+    ]
 
 
 def _again(rows: Sequence[Mapping[str, Any]]) -> Batch:

@@ -27,6 +27,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "rate_share": (0, 1),
     "silent_after_s": (60, 86_400),
     "parked_share": (0.0001, 1),
+    "retrain_after_h": (1, 720),
+    "accuracy_low": (0.05, 0.999),
+    "accuracy_events": (5, 100_000),
 }
 
 
@@ -44,6 +47,9 @@ class Thresholds:
     rate_share: float | None = None
     silent_after_s: int | None = None
     parked_share: float | None = None
+    retrain_after_h: int | None = None
+    accuracy_low: float | None = None
+    accuracy_events: int | None = None
 
     def check(self) -> None:
         """Raise BadSetting for the first value that cannot be."""
@@ -83,11 +89,21 @@ def check_drift(
                 f"Site {name} was checked at {last_now.isoformat()}; --now cannot be "
                 "earlier than that, for alerts only go forward"
             )
-        while _value(conn, queries["roll_up"], {"site_key": site_key}):
-            pass
+        _add_up_site(conn, site_key)
         at = {"site_key": site_key, "now": now or _value(conn, queries["clock"], {})}
         checked += _value(conn, queries["check"], at)
     return checked
+
+
+def add_up(conn: Connection, site_id: str | None) -> None:
+    """Bring the hourly sums of a site (None: every one) up to its last refresh."""
+    for site_key, *_ in conn.execute(load("drift")["sites"], {"site": site_id}):
+        _add_up_site(conn, site_key)
+
+
+def _add_up_site(conn: Connection, site_key: int) -> None:
+    while _value(conn, load("drift")["roll_up"], {"site_key": site_key}):
+        pass
 
 
 def recorded_check(

@@ -61,6 +61,18 @@ class UnknownAlert(FloorpulseError):
     """No such alert. `floorpulse alerts list --state all` shows all there are."""
 
 
+class UnknownRequest(FloorpulseError):
+    """No such retraining request. `floorpulse retraining list --state all` has all."""
+
+
+class NotExported(FloorpulseError):
+    """The export could not be written. Mend what is said and export again."""
+
+
+class NotDelivered(FloorpulseError):
+    """Somebody was not told of an export. The scheduler tries again."""
+
+
 class OverlappingShift(FloorpulseError):
     """Two shifts of one site overlap. Change the start or the length of one."""
 

@@ -159,7 +159,6 @@ class Sender:
         )
 
     def _settle(self, last: Event, said: Taken, answer: Answer) -> None:
-        self._failures = 0
         self.parked += len(said.parked)
         if said.parked:
             codes = Counter(str(reject.get("code")) for reject in said.parked)
@@ -167,22 +166,29 @@ class Sender:
         self._spool.done(last, said.counts)
         if answer.clock and answer.clock.width_us <= _PROMPT_US:
             self._spool.clocks.watch(answer.clock)
-        if self._trouble:
-            log.info("sending again")
-            self._trouble = ""
-            self._spool.note("trouble", "")
+        self._is_well()
 
     def _refuse(self, event: Event, status: int, message: str) -> None:
         log.error("set aside, the server refuses it: %s %s", status, message)
         self.refused += 1
         self._spool.refuse(event, status, message)
+        self._is_well()
+
+    def _is_well(self) -> None:
+        self._failures = 0
+        if self._trouble:
+            log.info("sending again")
+            self._trouble = ""
+            self._spool.note("trouble", "")
 
     def _wait(self, trouble: str, retry_after_s: float) -> None:
         """Rest before the next attempt: longer each time, and not all at once."""
         self._failures += 1
         doubled_s = self._pace.first_wait_s * 2 ** min(self._failures - 1, 16)
         backoff_s = min(doubled_s, _LONGEST_WAIT_S)
-        wait_s = max(retry_after_s, backoff_s) * random.uniform(0.75, 1.25)  # noqa: S311
+        jitter = random.uniform(0.75, 1.25)  # noqa: S311
+        # Not before the server asked for it, and not all agents at once then.
+        wait_s = max(backoff_s * jitter, retry_after_s * max(jitter, 2 - jitter))
         if trouble != self._trouble or time.monotonic() - self._said_at > _SAY_EVERY_S:
             log.warning("not sent: %s; %d wait", trouble, self._spool.waiting.events)
             self._trouble, self._said_at = trouble, time.monotonic()

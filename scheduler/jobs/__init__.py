@@ -9,6 +9,7 @@ from scheduler.jobs import (
     materialize,
     prune,
     refresh,
+    retraining,
     tallies,
 )
 
@@ -21,5 +22,6 @@ JOBS: tuple[Job, ...] = (
     materialize.JOB,
     tallies.JOB,
     drift.JOB,
+    retraining.JOB,
     prune.JOB,
 )

@@ -30,7 +30,8 @@ order by d.site_id, d.verdict = 'drifting' desc, d.signal, d.model_version,
 -- name: settings --
 -- The thresholds of a site.
 select s.confidence_drop, s.confidence_low, s.confidence_spread, s.confidence_shape,
-    s.rolling_low, s.state_mix, s.rate_shift, s.rate_share, s.silent_after_s, s.parked_share
+    s.rolling_low, s.state_mix, s.rate_shift, s.rate_share, s.silent_after_s, s.parked_share,
+    s.retrain_after_h, s.accuracy_low, s.accuracy_events
 from ops.drift_settings_of(%(site_key)s) s
 
 -- name: change_settings --
@@ -45,7 +46,10 @@ set confidence_drop = coalesce(%(confidence_drop)s, s.confidence_drop),
     rate_shift = coalesce(%(rate_shift)s, s.rate_shift),
     rate_share = coalesce(%(rate_share)s, s.rate_share),
     silent_after_s = coalesce(%(silent_after_s)s, s.silent_after_s),
-    parked_share = coalesce(%(parked_share)s, s.parked_share)
+    parked_share = coalesce(%(parked_share)s, s.parked_share),
+    retrain_after_h = coalesce(%(retrain_after_h)s, s.retrain_after_h),
+    accuracy_low = coalesce(%(accuracy_low)s, s.accuracy_low),
+    accuracy_events = coalesce(%(accuracy_events)s, s.accuracy_events)
 where s.site_key = %(site_key)s
 
 -- name: note_change --

@@ -1,14 +1,23 @@
 -- name: candidates --
--- Unfinished loads that began with the same bytes and options, the furthest first.
+-- Unfinished loads that began with the same bytes and options, the furthest first. Of a
+-- file that grows also those that are done, the latest first.
 select
     l.load_id, l.bytes_done, l.lines_done, coalesce(l.prefix_digest, sha256('')),
     coalesce(l.block_end, 0), coalesce(l.block_digest, sha256(''))
 from ingest.loads l
 where l.head_digest = %(head_digest)s
     and l.options = %(options)s
-    and l.state <> 'done'
-order by l.bytes_done desc, l.load_id
+    and (%(grows)s or l.state <> 'done')
+order by case when %(grows)s then l.load_id else l.bytes_done end desc, l.load_id
 limit 100;
+
+-- name: followed --
+-- How far the latest load of a followed file is.
+select l.bytes_done, coalesce(l.prefix_digest, sha256(''))
+from ingest.loads l
+where l.head_digest = %(head_digest)s
+order by l.load_id desc
+limit 1;
 
 -- name: claim --
 -- Nobody else continues this load while we live.
@@ -19,7 +28,7 @@ select
     l.bytes_done, l.lines_done, coalesce(l.prefix_digest, sha256('')),
     coalesce(l.block_end, 0), coalesce(l.block_digest, sha256(''))
 from ingest.loads l
-where l.load_id = %(load_id)s and l.state <> 'done';
+where l.load_id = %(load_id)s and (%(grows)s or l.state <> 'done');
 
 -- name: release --
 select pg_advisory_unlock(hashtext('floorpulse.load'), %(load_id)s::integer);

@@ -53,3 +53,29 @@ select a.site_id, a.model_version, a.validated, a.right_verdicts, a.wrong_verdic
 from analytics.model_accuracy a
 where %(site)s::text is null or a.site_id = %(site)s
 order by a.site_id, a.last_event_at desc, a.model_version
+
+-- name: sample --
+-- Events of a site that nobody has looked at yet, drawn at random, in the order of time.
+select s.time, s.site_id, s.worker_id, s.workstation_id, s.event_type, s.confidence,
+    s.model_version, s.camera_id
+from (
+    select e.time, i.site_id, w.worker_id, b.workstation_id,
+        floor.event_type_name(e.event_type) as event_type, e.confidence, m.model_version,
+        c.camera_id
+    from floor.sites i
+    join floor.events e on e.site_key = i.site_key
+    join floor.workers w on w.worker_key = e.worker_key
+    join floor.workstations b on b.workstation_key = e.workstation_key
+    left join floor.models m on m.model_key = e.model_key
+    left join floor.cameras c on c.camera_key = e.camera_key
+    where i.site_key = %(site_key)s
+      and e.time >= clock_timestamp() - make_interval(days => %(days)s)
+      and (%(model)s::text is null or m.model_version = %(model)s)
+      and not exists (
+          select from ops.validations v
+          where v.site_key = e.site_key and v.time = e.time and v.worker_key = e.worker_key
+            and v.workstation_key = e.workstation_key and v.event_type = e.event_type)
+    order by floor.draw(%(seed)s, i.site_id, w.worker_id, b.workstation_id, e.event_type, e.time)
+    limit %(count)s
+) s
+order by s.time, s.worker_id collate "C", s.workstation_id collate "C", s.event_type

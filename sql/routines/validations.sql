@@ -1,4 +1,4 @@
--- Verdicts of people on events: taking them, and how right a model version is.
+-- Verdicts of people on events: how they are taken.
 
 create or replace function floor.event_type_name(p_event_type smallint)
 returns text
@@ -7,29 +7,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 -- The word that stands for the number in floor.events.
     select (array['working', 'idle', 'absent', 'product_count'])[p_event_type + 1]
-$$;
-
-create or replace function floor.wilson(
-    p_hits double precision, p_trials double precision,
-    out low double precision, out high double precision)
-language sql immutable parallel safe
-set search_path = pg_catalog, pg_temp
-as $$
--- The 95 % score interval of a share (Wilson 1927, without continuity correction); null where
--- nothing was tried.
-    select
-        case when c.reach is not null then greatest(0, c.centre - c.reach) end,
-        case when c.reach is not null then least(1, c.centre + c.reach) end
-    from (
-        select
-            (q.share + q.z2 / (2 * q.n)) / (1 + q.z2 / q.n) as centre,
-            sqrt(q.z2 * (q.share * (1 - q.share) + q.z2 / (4 * q.n)) / q.n)
-                / (1 + q.z2 / q.n) as reach
-        from (
-            select p_hits / nullif(p_trials, 0) as share, nullif(p_trials, 0) as n,
-                1.959963984540054 ^ 2 as z2
-        ) q
-    ) c
 $$;
 
 create or replace function ops.admit_validations(

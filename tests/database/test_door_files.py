@@ -20,6 +20,7 @@ from etl import files
 from etl.door import Door, Progress
 from etl.door_parts import Prepared
 from etl.files import LoadError, LoadReport, load_file
+from etl.reading import Reading
 from sql.errors import InputError
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
@@ -38,7 +39,8 @@ def many(rows: int = ROWS, sites: int = 1) -> str:
 
 
 def load(dsn: str, path: Path, **options: Any) -> LoadReport:
-    report = load_file(dsn, str(path), **options)
+    said = {n: options.pop(n) for n in ("site", "timezone", "mapping") if n in options}
+    report = load_file(dsn, str(path), reading=Reading(**said), **options)
     parked = sum(report.parked.values())
     assert report.read == report.stored + report.duplicates + parked
     return report

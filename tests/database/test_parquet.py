@@ -18,6 +18,7 @@ import pytest
 
 from etl.door import Door
 from etl.files import LoadError, LoadReport, load_file
+from etl.reading import Reading
 from sql.connect import connect
 from sql.errors import InputError
 from tests.support.cli import floorpulse, json_of
@@ -80,7 +81,7 @@ def test_types_that_writers_choose(
             shoe_size=[44] * 3,
         )
         path = written(tmp_path, content)
-        report = load_file(dsn, str(path), timezone="Europe/Berlin")
+        report = load_file(dsn, str(path), reading=Reading(timezone="Europe/Berlin"))
         assert report.notices == ["columns ignored: shoe_size"]
         expected = {"bad_time": 1} if name in ("time_4", "time_5") else {}
         expected |= {"malformed": 2 if name in ("time", "time_2") else 1}

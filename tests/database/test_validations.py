@@ -153,6 +153,7 @@ def test_an_event_said_of_twice_in_a_file(dsn: str, conn: Connection) -> None:
         ({"time": "noon"}, "bad_time", "'noon'"),
         ({"validated_at": "noon"}, "bad_time", "validated_at 'noon'"),
         ({"validated_at": "2999-01-01T00:00:00Z"}, "future_time", "clock"),
+        ({"time": "9999-12-31T23:59:59-12:00"}, "future_time", "time '9999"),
         ({"event_type": "dancing"}, "bad_event_type", "'dancing'"),
         ({"verdict": "RIGHT"}, "bad_verdict", "'RIGHT'"),
         ({"verdict": "wrong", "right_label": "dog"}, "bad_label", "'dog'"),
@@ -261,3 +262,22 @@ def test_verdicts_over_http(dsn: str, conn: Connection) -> None:
         answer = client.post(f"{V1}/validations", json=local)
         assert answer.json()["stored"] == 1
         assert client.post(f"{V1}/validations", content=b"no").status_code == 400
+
+
+@PLAIN
+def test_a_sample_is_filled_in_and_loaded(dsn: str, conn: Connection) -> None:
+    recent = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+    minutes = (recent - BEGIN) // timedelta(minutes=1)
+    store(dsn, *[event(minutes + m) for m in range(60)], event(minutes - 20_000))
+    drawn = ("validations", "sample", "plant", "--count", "10", "--seed", "3")
+    sheet = floorpulse(dsn, *drawn).stdout
+    assert floorpulse(dsn, *drawn).stdout == sheet
+    assert len(sheet.splitlines()) == 11
+    filled = sheet.replace(",,,\n", ",right,,\n", 4)
+    told = json_of(dsn, "validations", "load", "-", stdin=filled)
+    assert (told["stored"], told["unanswered"]) == (4, 6)
+    known = {time for (time,) in conn.execute("select time from analytics.validations")}
+    next_sheet = floorpulse(dsn, *drawn[:3], "--count", "100").stdout
+    assert len(next_sheet.splitlines()) == 57
+    assert not any(time.isoformat() in next_sheet for time in known)
+    assert "No event" in floorpulse(dsn, *drawn, "--model", "v9").stderr

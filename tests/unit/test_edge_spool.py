@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from etl.edge import spool_rows, store
 from etl.edge.clock import Instant, now
 from etl.edge.errors import EdgeError
 from etl.edge.lines import LONGEST_LINE, Chunk, Splitter, lines_of
@@ -156,6 +158,47 @@ def test_room_is_taken_when_it_is_made(tmp_path: Path) -> None:
         put(spool, *(line(n, camera_id="x" * 200) for n in range(9_000)))
     assert size > 5 << 20
     assert (tmp_path / NAME).stat().st_size == size
+
+
+def test_on_a_full_disk_it_starts_with_the_room_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ballast = tmp_path / "ballast"
+    with Spool(tmp_path) as spool:
+        put(spool, *STATE[:3])
+    assert ballast.stat().st_size == 4 << 20
+    stretched = store._stretch_log
+
+    def full(db: sqlite3.Connection, *, with_room: bool) -> None:
+        if ballast.exists():
+            raise sqlite3.OperationalError("database or disk is full")
+        stretched(db, with_room=with_room)
+
+    monkeypatch.setattr(store, "_stretch_log", full)
+    with Spool(tmp_path) as spool:
+        assert waiting(spool) == STATE[:3]
+    # Made again once there is room, at the end at the latest.
+    assert ballast.exists()
+
+
+def test_what_was_sent_is_not_sent_again_while_the_disk_refuses(
+    tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(spool, *STATE[:6])
+    sent = spool.take(4, 1 << 20)
+
+    def refuse(*_: object) -> Size:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spool_rows, "take_out", refuse)
+        with pytest.raises(sqlite3.OperationalError):
+            spool.done(sent[-1], {"stored": 4})
+    spool.release()
+    assert waiting(spool) == STATE[4:6]
+    spool.settle()
+    assert spool.waiting.events == 2
+    assert counters(tmp_path) == {"received": 6, "stored": 4}
 
 
 def test_every_commit_is_synced(spool: Spool) -> None:
