@@ -101,8 +101,8 @@ def grow(conn: Connection, times: int, days: int) -> None:
         for name in ("copy_events", "copy_activity"):
             conn.execute(named[name], part)
         if conn.execute(named["has_rollups"]).fetchone():
-            for name in ("copy_hourly", "copy_daily", "copy_presence", "copy_days"):
-                conn.execute(named[name], part)
+            for what in ("hourly", "site", "daily", "presence", "days"):
+                conn.execute(named[f"copy_{what}"], part)
     for (statement,) in conn.execute(named["materialize"]).fetchall():
         conn.execute(str(statement).encode())
     conn.execute("analyze")

@@ -41,6 +41,15 @@ from floor.activity_hourly
 where hour >= date_trunc('day', %(first)s::timestamptz) and hour <= %(last)s
 on conflict do nothing
 
+-- name: copy_site --
+-- Its rows of the site.
+insert into floor.site_hourly
+select site_key, hour - %(shift)s, production_date - extract(day from %(shift)s::interval)::int,
+    shift_key, working_us, idle_us, units
+from floor.site_hourly
+where hour >= date_trunc('day', %(first)s::timestamptz) and hour <= %(last)s
+on conflict do nothing
+
 -- name: copy_daily --
 -- Its daily rows.
 insert into floor.activity_daily
@@ -73,12 +82,12 @@ on conflict do nothing
 -- Where aggregates are continuous: one refresh of everything each.
 select format('call public.refresh_continuous_aggregate(''floor.%s'', null, %L)', a.name, date_trunc('hour', r.aggregated_now))
 from floor.refresh_state r
-cross join (values (1, 'activity_hourly'), (2, 'presence_hourly')) as a (place, name)
+cross join (values (1, 'activity_hourly'), (2, 'presence_hourly'), (3, 'site_hourly')) as a (place, name)
 where exists (select from floor.installation i where i.continuous_aggregates)
 union all
 select format('call public.refresh_continuous_aggregate(''floor.%s'', null, %L)', a.name, date_trunc('day', r.aggregated_now))
 from floor.refresh_state r
-cross join (values (3, 'activity_daily'), (4, 'presence_daily')) as a (place, name)
+cross join (values (4, 'activity_daily'), (5, 'presence_daily')) as a (place, name)
 where exists (select from floor.installation i where i.continuous_aggregates)
 
 -- name: leaderboard --

@@ -6,16 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from commands import values
+from commands import channels, values
 from commands.options import Json, Site, option
 from commands.output import print_fields, print_json, print_table
 from commands.session import database
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Alerts: list, acknowledge, snooze, resolve.",
+    help="Alerts: list, acknowledge, snooze, resolve; and who is told of them.",
     rich_markup_mode=None,
 )
+app.add_typer(channels.app, name="channel")
+app.command("test-channel")(channels.try_channel)
+app.command("outbox")(channels.outbox)
+app.command("resend")(channels.resend)
 
 Number = Annotated[
     int, typer.Argument(help="The alert's number.", min=1, max=2**63 - 1)
@@ -66,7 +70,7 @@ def ack(alert: Number, note: Note = None, by: By = None, as_json: Json = False) 
     from sql.alerts import acknowledge
 
     with database() as conn:
-        _show(acknowledge(conn, alert, by or _account(), note), as_json)
+        _show(acknowledge(conn, alert, by or values.account(), note), as_json)
 
 
 @app.command("snooze")
@@ -86,7 +90,7 @@ def snooze(
 
     until = datetime.now(UTC) + timedelta(minutes=values.length(for_, "--for"))
     with database() as conn:
-        _show(quiet(conn, alert, until, by or _account(), note), as_json)
+        _show(quiet(conn, alert, until, by or values.account(), note), as_json)
 
 
 @app.command("resolve")
@@ -97,7 +101,7 @@ def resolve(
     from sql.alerts import resolve as done
 
     with database() as conn:
-        _show(done(conn, alert, by or _account(), note), as_json)
+        _show(done(conn, alert, by or values.account(), note), as_json)
 
 
 def _show(alert: dict[str, Any], as_json: bool) -> None:
@@ -105,9 +109,3 @@ def _show(alert: dict[str, Any], as_json: bool) -> None:
         print_json(alert)
     else:
         print_fields({name: alert[name] for name in (*SHOWN, "snoozed_until")})
-
-
-def _account() -> str:
-    import getpass
-
-    return getpass.getuser()

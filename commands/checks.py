@@ -204,6 +204,29 @@ def loads(conn: Connection) -> Iterator[Finding]:
         yield Finding("load", "wrong", found, "Load it again: it goes on where it was.")
 
 
+def notifications(conn: Connection) -> Iterator[Finding]:
+    """Channels that fail, messages that were given up, alerts nobody is told of."""
+    from sql.channels import list_channels
+
+    channels = list_channels(conn)
+    (open_alerts,) = (row["alerts"] for row in _rows(conn, "open_alerts"))
+    for channel in (c for c in channels if c["channel_state"] == "failing"):
+        found = f"channel {channel['name']} fails: {channel['last_error']}"
+        to_do = f"Mend it, then `floorpulse alerts test-channel {channel['name']}`."
+        yield Finding("notifications", "wrong", found, to_do)
+    given_up = sum(channel["given_up"] for channel in channels)
+    if given_up:
+        found = f"{given_up} messages were given up in the last 31 days"
+        to_do = "`floorpulse alerts outbox --state failed` tells why; `alerts resend`."
+        yield Finding("notifications", "note", found, to_do)
+    if open_alerts and not any(c["enabled"] for c in channels):
+        found = f"{open_alerts} alerts are not resolved, and nobody is told of any"
+        to_do = "`floorpulse alerts channel add` says who is to be told."
+        yield Finding("notifications", "note", found, to_do)
+    elif channels and not given_up and all(not c["failures"] for c in channels):
+        yield Finding("notifications", "ok", f"{len(channels)} channels")
+
+
 def _disk() -> Iterator[Finding]:
     """Room for the local server's data; nobody can ask a remote one."""
     if not is_local():
@@ -232,4 +255,5 @@ CHECKS: tuple[Check, ...] = (
     zones,
     parked,
     loads,
+    notifications,
 )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sql.calendar import Break
+    from sql.channels import Quiet
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FULL_DAYS = (
@@ -94,6 +95,28 @@ def pause(text: str) -> Break:
     return Break(minute_of_day(start, "--break"), length(duration, "--break"))
 
 
+def quiet_hours(text: str) -> Quiet:
+    """`22:00-06:00` (every day), or `sat-sun 00:00-24:00`; 24:00 is the day's end."""
+    from sql.channels import DAY_MIN, Quiet
+
+    days, _, hours = text.strip().rpartition(" ")
+    first, dash, last = hours.partition("-")
+    if not dash:
+        raise typer.BadParameter(
+            f"{text!r} are no hours: write 22:00-06:00 or 'sat-sun 00:00-24:00'",
+            param_hint="--quiet",
+        )
+    start = minute_of_day(first, "--quiet")
+    end = DAY_MIN if last.strip() == "24:00" else minute_of_day(last, "--quiet")
+    if start == end:
+        raise typer.BadParameter(
+            f"{text!r} begins when it ends: for whole days write 00:00-24:00",
+            param_hint="--quiet",
+        )
+    on = weekdays(days) if days else tuple(range(len(DAYS)))
+    return Quiet(on, start, (end - start) % DAY_MIN or DAY_MIN)
+
+
 def truth(text: str, option: str) -> bool:
     """`true` or `false`."""
     word = text.strip().lower()
@@ -102,3 +125,10 @@ def truth(text: str, option: str) -> bool:
             f"{text!r} is neither true nor false", param_hint=option
         )
     return word in TRUE
+
+
+def account() -> str:
+    """Who runs this command, for the record."""
+    import getpass
+
+    return getpass.getuser()

@@ -61,6 +61,10 @@ class UnknownAlert(FloorpulseError):
     """No such alert. `floorpulse alerts list --state all` shows all there are."""
 
 
+class UnknownChannel(FloorpulseError):
+    """No such channel. `floorpulse alerts channel list` shows all there are."""
+
+
 class UnknownRequest(FloorpulseError):
     """No such retraining request. `floorpulse retraining list --state all` has all."""
 
@@ -70,7 +74,7 @@ class NotExported(FloorpulseError):
 
 
 class NotDelivered(FloorpulseError):
-    """Somebody was not told of an export. The scheduler tries again."""
+    """Somebody was not told of something. The scheduler tries again."""
 
 
 class OverlappingShift(FloorpulseError):

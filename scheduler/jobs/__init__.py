@@ -7,6 +7,7 @@ from scheduler.jobs import (
     drift,
     heartbeat,
     materialize,
+    notify,
     prune,
     refresh,
     retraining,
@@ -22,6 +23,7 @@ JOBS: tuple[Job, ...] = (
     materialize.JOB,
     tallies.JOB,
     drift.JOB,
+    notify.JOB,
     retraining.JOB,
     prune.JOB,
 )

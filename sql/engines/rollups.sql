@@ -57,6 +57,45 @@ create table if not exists floor.presence_daily (
     primary key (site_key, day, workstation_key, production_date, shift_key)
 );
 
+create table if not exists floor.site_hourly (
+    site_key integer not null,
+    hour timestamptz not null,
+    production_date date not null,
+    shift_key integer not null,
+    working_us bigint not null,
+    idle_us bigint not null,
+    units bigint not null,
+    primary key (site_key, hour, production_date, shift_key)
+);
+
+create or replace function floor.roll_up_sites(p_site_key integer, p_hours timestamptz[])
+returns void
+language plpgsql
+set search_path = floor, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+-- Replaces the rows of a site as a whole from its hourly rows; null: every hour of every site.
+begin
+    delete from floor.site_hourly h
+    where p_hours is null or (h.site_key = p_site_key and h.hour = any (p_hours));
+    insert into floor.site_hourly
+    select h.site_key, h.hour, h.production_date, h.shift_key,
+        sum(h.working_us), sum(h.idle_us), sum(h.units)
+    from floor.activity_hourly h
+    where p_hours is null or (h.site_key = p_site_key and h.hour = any (p_hours))
+    group by h.site_key, h.hour, h.production_date, h.shift_key;
+end
+$$;
+
+-- An installation that has hourly rows from before there was this table.
+do $$
+begin
+    if not exists (select from floor.site_hourly) then
+        perform floor.roll_up_sites(null, null);
+    end if;
+end
+$$;
+
 create or replace function floor.aggregation_steps(p_site_key integer, p_now timestamptz)
 returns table (statement text)
 language sql stable
@@ -142,8 +181,8 @@ set plan_cache_mode = force_custom_plan
 set work_mem = '256MB'
 set enable_nestloop = off
 as $$
--- Hourly rows of these (worker, hour) pairs of one UTC day from their pieces, then the daily
--- rows of these workers. Within a day's rows a hash join is right whatever the planner's
+-- Hourly rows of these (worker, hour) pairs of one UTC day from their pieces, then the site's
+-- rows of these hours and the daily rows of these workers. Within a day's rows a hash join is right whatever the planner's
 -- statistics say; pieces are read by index where the pairs are few. Returns the
 -- (workstation, hour) pairs of the rows that went or came.
 begin
@@ -183,6 +222,8 @@ begin
         union
         select * from unnest(stations, hours)
     ) d;
+
+    perform floor.roll_up_sites(p_site_key, array(select distinct h.hour from unnest(p_hours) as h (hour)));
 
     delete from floor.activity_daily d
     where d.site_key = p_site_key and d.day = p_day and d.worker_key = any (p_workers);

@@ -9,7 +9,7 @@ order by j.job
 -- Stages that are not well, of sites that have events.
 select f.site_id, f.stage, f.last_at, f.lag_s, f.progress
 from analytics.freshness f
-where not f.ok and f.stage <> 'restating'
+where not f.ok and f.stage not in ('restating', 'notified')
   and exists (
       select from ingest.tallies t where t.site_id = f.site_id and t.stored > 0)
 order by f.site_id, f.stage
@@ -88,3 +88,7 @@ select wanted.name
 from unnest(array['floorpulse_analyst', 'floorpulse_dashboard', 'floorpulse_ingest'])
     as wanted (name)
 where not exists (select from pg_roles r where r.rolname = wanted.name)
+
+-- name: open_alerts --
+-- How many alerts are not resolved.
+select count(*) as alerts from ops.alerts a where a.state <> 'resolved'

@@ -23,7 +23,8 @@ as $$
         select c.signal, c.model_key, c.camera_key, bool_or(c.verdict = 'drifting') as bad,
             (array_agg(jsonb_build_object(
                 'span', c.span, 'current', c.current, 'baseline', c.baseline,
-                'threshold', c.threshold, 'events', c.events)
+                'threshold', c.threshold, 'events', c.events,
+                'baseline_events', c.baseline_events)
                 order by c.verdict = 'drifting' desc, c.span))[1] as detail
         from ops.drift_checks c
         where c.site_key = p_site_key and c.checked_now = p_now

@@ -18,11 +18,14 @@ returns void
 language sql
 set search_path = ops, pg_temp
 as $$
--- The row that senders claim.
+-- The row that senders claim, and with it the messages of the channels.
     insert into ops.alert_events (alert_key, transition, at, who, note, detail)
     select a.alert_key, p_transition, p_at, p_who, p_note, a.detail
     from ops.alerts a
-    where a.alert_key = p_alert_key
+    where a.alert_key = p_alert_key;
+    select ops.queue_messages(max(e.event_key))
+    from ops.alert_events e
+    where e.alert_key = p_alert_key
 $$;
 
 create or replace function ops.raise_alert(

@@ -101,22 +101,25 @@ declare
 begin
     -- No row lies past any now there was. A piece lies after its state by its hold and a
     -- gap at the most: under three days. That is not the rule by which rows go, only what
-    -- spares the scan of every later chunk. (Bounds are finite: TimescaleDB's chunk
-    -- exclusion adds to them.)
+    -- spares the scan of every later chunk; what a later range has cut already may stand
+    -- among them, so the first piece of a later state is no bound. (Bounds are finite:
+    -- TimescaleDB's chunk exclusion adds to them.)
     open_stop := greatest(p_now, (
         select s.cut_now from floor.refresh_state s where s.site_key = p_site_key)) + interval '1 second';
-    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n),
-        array_agg(case when b.n < open_stop - interval '3 days' then b.n + interval '3 days' else open_stop end),
-        min(b.p),
-        max(case when b.n < open_stop - interval '3 days' then b.n + interval '3 days' else open_stop end)
+    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(b.stop), min(b.p), max(b.stop)
     into workers, ps, ns, stops, first_p, last_stop
-    from floor.cut_bounds(p_site_key, p_now, p_workers, p_from, p_to) b;
+    from (
+        select c.*, case when c.n < open_stop - interval '3 days' then c.n + interval '3 days'
+                         else open_stop end as stop
+        from floor.cut_bounds(p_site_key, p_now, p_workers, p_from, p_to) c
+    ) b;
     if workers is null then
         return 0;
     end if;
 
     -- Rows go, and come again, in these hours: of those that go, and from p to n or now.
-    -- They are found by the index, however few the planner believes there are to hash.
+    -- They are found by the index, which tells their states too, however few the planner
+    -- believes there are to hash.
     perform set_config('enable_hashjoin', 'off', true);
     with gone as (
         delete from floor.activity a

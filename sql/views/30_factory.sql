@@ -1,6 +1,6 @@
 -- Factory level: one site, or all of them; means are over workers, rates from sums.
 
--- Sums come from one pass over the hours. The means over workers are looked up hour by
+-- Sums come from the site's own rows. The means over workers are looked up hour by
 -- hour, and not at all where nobody asks for them: the planner drops a join of one row.
 create or replace view analytics.factory_hourly as
 with totals as (
@@ -8,7 +8,7 @@ with totals as (
         sum(a.working_us::double precision) as working_us, -- whole numbers below 2^53: exact
         sum(a.idle_us::double precision) as idle_us,
         sum(a.units) as units
-    from floor.activity_hourly a
+    from floor.site_hourly a
     group by a.site_key, a.hour
 )
 select

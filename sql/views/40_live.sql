@@ -163,6 +163,18 @@ stages as (
     from floor.sites s
     left join ops.drift_state d on d.site_key = s.site_key
     left join ops.jobs j on j.job = 'drift'
+    union all
+    select s.site_key, 'notified', coalesce(w.since, now()),
+        coalesce(now() - w.since <= interval '15 minutes', true), null
+    from floor.sites s
+    left join (
+        select m.site_key, min(m.first_tried_at) as since
+        from ops.outbox m
+        join ops.channels c on c.channel_key = m.channel_key and c.enabled
+        where m.state = 'waiting'
+        group by m.site_key
+    ) w on w.site_key = s.site_key
+    where exists (select from ops.channels c where c.enabled and c.removed_at is null)
 )
 select
     s.site_id, g.stage, g.last_at,

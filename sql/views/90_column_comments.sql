@@ -57,7 +57,7 @@ begin
             ('last_ok_at', 'When it last ended well'),
             ('last_error', 'What it last failed with'),
             ('since_ok_s', 'Seconds since it last ended well'),
-            ('stage', 'ingested, cut, aggregated, restating or drift_checked'),
+            ('stage', 'ingested, cut, aggregated, restating, drift_checked or notified'),
             ('last_at', 'How far the stage is'),
             ('lag_s', 'Seconds behind the clock'),
             ('ok', 'Whether that is well'),
@@ -97,7 +97,27 @@ begin
             ('note', 'What somebody said about it'),
             ('snoozed_until', 'Until when it is to be quiet'),
             ('resolved_at', 'When it ended'),
-            ('detail', 'The numbers behind it')
+            ('detail', 'The numbers behind it'),
+            ('channel', 'Name of the channel'),
+            ('sites', 'Sites it tells of; null: all'),
+            ('least_severity', 'The least that is told: warning, critical, or none (digests only)'),
+            ('transitions', 'What happens to an alert and is told'),
+            ('digest', 'Summary at the end of a shift: never, news (when there is any) or always'),
+            ('pierce', 'What is told in quiet hours too: critical or none'),
+            ('enabled', 'Whether it is told anything'),
+            ('failures', 'How often in a row it failed'),
+            ('retry_at', 'When it is tried again'),
+            ('last_delivered_at', 'When it was last told something'),
+            ('last_error_at', 'When it last failed'),
+            ('channel_error', 'What it last failed with, secrets blotted out'),
+            ('message_id', 'Number of the message'),
+            ('transition', 'What happened to the alert: opened, reopened, acknowledged, snoozed, woken or resolved; digest: a shift''s summary'),
+            ('message_state', 'waiting, delivered, failed (given up) or dropped'),
+            ('queued_at', 'When it was written, with what it tells of'),
+            ('attempts', 'How often it was tried'),
+            ('last_tried_at', 'When it was last tried'),
+            ('settled_at', 'When it was delivered, given up or dropped'),
+            ('message_error', 'What its last try failed with, secrets blotted out')
         ) as m (column_name, said) on m.column_name = a.attname
         where c.relnamespace = 'analytics'::regnamespace and c.relkind = 'v'
           and col_description(c.oid, a.attnum) is null

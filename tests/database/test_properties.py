@@ -15,7 +15,12 @@ from hypothesis import HealthCheck, given, settings
 
 from sql.connect import connect
 from tests.reference import Truth, admit
-from tests.support.compare import all_differences, by_date_and_shift, worker_hourly
+from tests.support.compare import (
+    all_differences,
+    by_date_and_shift,
+    factory_hourly,
+    worker_hourly,
+)
 from tests.support.plant import Plant
 from tests.support.scenarios import Scenario, scenarios
 from tests.support.wallclock import HOUR
@@ -66,4 +71,8 @@ def test_any_history(common_dsn: str, tmp_path: Path) -> None:
 
 def still_differs(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
     """What was right stays so when other sites are refreshed, to earlier and later."""
-    return worker_hourly(conn, site, truth) + by_date_and_shift(conn, site, truth)
+    return (
+        worker_hourly(conn, site, truth)
+        + factory_hourly(conn, site, truth)
+        + by_date_and_shift(conn, site, truth)
+    )

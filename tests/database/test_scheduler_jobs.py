@@ -68,7 +68,7 @@ def test_old_runs_are_pruned(work: Work, conn: Connection) -> None:
         "  ('daily', '7 hours', true), ('daily', '32 days', true),"
         "  ('often', '1 minute', null)) v (job, age, ok)"
     )
-    assert prune.run(work) == {"pruned": 3}
+    assert prune.run(work) == {"pruned": 3, "messages": 0}
     left = conn.execute(
         "select job, ok from ops.job_runs order by started_at"
     ).fetchall()

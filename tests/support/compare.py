@@ -110,6 +110,23 @@ def worker_hourly(conn: psycopg.Connection, site: str, truth: Truth) -> list[str
     return differences("worker_hourly", keyed(found, *columns), expected)
 
 
+def factory_hourly(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
+    """Sums of the site and means over its workers, hour by hour."""
+    query = "select * from analytics.factory_hourly where site_id = %s"
+    found = rows(conn, query, site)
+    expected = {
+        (moment(hour),): {
+            name: value
+            for name, value in truth.factory_metrics(
+                Where(hours=(hour, hour + HOUR))
+            ).items()
+            if not found or name in found[0]
+        }
+        for hour in {bucket[2] for bucket in truth.worker_hourly}
+    }
+    return differences("factory_hourly", keyed(found, "hour"), expected)
+
+
 def bounds(where: Where) -> tuple[str, list[object]]:
     """The suffix of the functions' names, and the arguments after the site."""
     if where.hours:
@@ -245,6 +262,7 @@ def all_differences(conn: psycopg.Connection, site: str, truth: Truth) -> list[s
     """Everything that the product says of a site, against the reference."""
     said = events(conn, site, truth)
     said += worker_hourly(conn, site, truth)
+    said += factory_hourly(conn, site, truth)
     said += by_date_and_shift(conn, site, truth)
     said += workstations(conn, site, truth)
     said += timelines(conn, site, truth)
