@@ -41,6 +41,18 @@ peak_mb = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024
 said = {"stored": report.stored, "duplicates": report.duplicates, "peak_mb": peak_mb}
 print(json.dumps(said))
 """
+# The same by several processes; the memory is that of the largest of them.
+_CREW = """
+import json, resource, sys
+from etl.crew import Crew
+from etl.reading import Reading
+(result,) = Crew(sys.argv[1], Reading(), 2).load([sys.argv[2]])
+assert result.error is None, result.error
+peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+report = result.report
+said = {"stored": report.stored, "duplicates": report.duplicates, "peak_mb": peak_mb}
+print(json.dumps(said))
+"""
 _BASELINE = """
 create table public.baseline (
     time timestamptz not null, site_id text not null, worker_id text not null,
@@ -127,11 +139,11 @@ def baseline_s(dsn: str, path: Path) -> float:
     return timed(lambda: subprocess.run(arguments, check=True))
 
 
-def load(dsn: str, path: Path) -> tuple[float, dict[str, int]]:
+def load(dsn: str, path: Path, how: str = _CHILD) -> tuple[float, dict[str, int]]:
     """Seconds and counts of one load, the process's start included."""
     started = time.perf_counter()
     said = subprocess.run(
-        [sys.executable, "-c", _CHILD, dsn, str(path)],
+        [sys.executable, "-c", how, dsn, str(path)],
         check=True,
         capture_output=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
@@ -159,6 +171,13 @@ def measure(server_dsn: str, rows: int, workers: int, days: int) -> list[Measure
                 ratio = base / seconds
                 found.append(Measured(what, rows, seconds, ratio, bar, said["peak_mb"]))
         with fresh(server_dsn) as dsn:
+            seconds, said = load(dsn, full, _CREW)
+            assert said["stored"] == rows, said
+            what, one_job = "load --jobs 2, all new", found[1]
+            bar = 1.5 * one_job.ratio
+            ratio = base / seconds
+            found.append(Measured(what, rows, seconds, ratio, bar, said["peak_mb"]))
+        with fresh(server_dsn) as dsn:
             load(dsn, half)
             seconds, said = load(dsn, full)
             assert said["duplicates"] == (rows + 1) // 2, said
@@ -185,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         memory = f"{line.peak_mb} MB" if line.peak_mb else ""
         print(
             f"| {line.what} | {line.seconds:.1f} | {line.rows / line.seconds:,.0f} "
-            f"| {line.ratio:.2f} | {line.bar} | {memory} |"
+            f"| {line.ratio:.2f} | {line.bar:.2g} | {memory} |"
         )
     return 0 if all(line.ok for line in found) else 1
 

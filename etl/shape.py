@@ -12,6 +12,7 @@ from datetime import datetime
 
 import polars as pl
 
+from etl.shape_civil import civil
 from etl.shape_codes import (
     BREACHES,
     MOST_UNITS,
@@ -19,7 +20,7 @@ from etl.shape_codes import (
     describe,
     identifier_breach,
 )
-from etl.shape_time import NaiveTimes, ZoneSpan, civil_columns, read_naive
+from etl.shape_time import NaiveTimes, ZoneSpan, read_naive
 from sql.wall_clock import DAY, micros
 
 FIELDS = (
@@ -97,7 +98,7 @@ def shape(
         for name in FIELDS
         if name not in texts.columns
     )
-    read = texts.with_columns(*civil_columns(pl.col("time")), *_typed_columns())
+    read = texts.with_columns(*civil(texts["time"]), *_typed_columns())
     read, naive = with_instants(read, rules or {}, timezone)
     arrival_us = micros(arrival)
     read = read.with_columns(

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from sql.connect import Connection
+from sql.drift import add_up
 from sql.errors import BadSetting, UnknownRequest
 from sql.queries import load
 from sql.sites import rows_of, site_key_of
@@ -52,6 +53,7 @@ def request(
         model_key = _value(conn, queries["model_key"], named)
     except psycopg.errors.NoDataFound as error:
         raise BadSetting(_said(error)) from error
+    add_up(conn, site_id)
     of = {"site_key": site_key, "model_key": model_key}
     now: datetime = _value(conn, load("drift")["clock"], {})
     said = of | {"who": who, "note": note, "now": now}

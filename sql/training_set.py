@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,6 +28,7 @@ FILE, MANIFEST = "events.parquet", "manifest.json"
 ROWS_AT_ONCE = 20_000
 LONGEST_DAYS = 3_650
 _DAY = timedelta(days=1)
+_FIRST = datetime(1980, 1, 1, tzinfo=UTC)
 # Column, type, and what it is; the manifest says it, too.
 COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("time", pa.timestamp("us", tz="UTC"), "when it happened, by the camera's clock"),
@@ -62,8 +62,9 @@ class Selection:
 
     def check(self) -> None:
         """Raise BadSetting for what cannot be."""
-        if not self.since < self.until:
-            raise BadSetting("the window ends before it begins")
+        if not timedelta(0) < self.until - self.since <= LONGEST_DAYS * _DAY:
+            said = f"is not between 1 second and {LONGEST_DAYS} days long"
+            raise BadSetting(f"the window {said}")
         if not 0 <= self.share <= 1:
             raise BadSetting(f"--share {self.share} is not between 0 and 1")
         if not 0 <= self.low_confidence <= 1:
@@ -129,7 +130,7 @@ def export(
     try:
         with refusals():
             conn.execute(load("retraining")["keep_export"], kept)
-    except (BadSetting, psycopg.Error):
+    except BadSetting:
         # Somebody rejected it meanwhile: nobody is to train on this.
         shutil.rmtree(done.folder)
         raise
@@ -146,7 +147,10 @@ def _selection(conn: Connection, number: int, wish: Wish) -> Selection:
     if row is None or clock is None:
         raise BadSetting(f"The site of request {number} has no settings now")
     gate = round(float(row[3]), 6)
-    until: datetime = wish.until or clock[0].astimezone(UTC)
+    now: datetime = clock[0].astimezone(UTC)
+    until = wish.until or now
+    if not _FIRST <= until <= now:
+        raise BadSetting(f"--to {until.isoformat()} is not over yet, or before 1980")
     return Selection(
         since=until - wish.days * _DAY,
         until=until,
@@ -162,15 +166,19 @@ def _selection_of(manifest: Path) -> Selection:
     try:
         said = json.loads(manifest.read_text("utf-8"))["selection"]
         return Selection(
-            since=datetime.fromisoformat(said["since"]),
-            until=datetime.fromisoformat(said["until"]),
-            known_at=datetime.fromisoformat(said["known_at"]),
+            since=_instant(said["since"]),
+            until=_instant(said["until"]),
+            known_at=_instant(said["known_at"]),
             seed=int(said["seed"]),
             share=float(said["share"]),
             low_confidence=float(said["low_confidence"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise BadSetting(f"{manifest} is no manifest of an export: {error}") from error
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _written(
@@ -216,8 +224,10 @@ def _write_events(
         pq.ParquetWriter(file, schema, compression="zstd") as writer,
     ):
         conn.execute("set transaction isolation level repeatable read, read only")
-        # All rows are read, not the first few.
+        # All rows are read, not the first few; and fresh verdicts, of which the planner
+        # knows nothing yet, are not gone through once an event.
         conn.execute("set local cursor_tuple_fraction = 1")
+        conn.execute("set local enable_nestloop = off")
         for values in _days(conn, asked, selection):
             row = conn.execute(load("retraining")["counts"], values).fetchone()
             counts["events"] += row[0] if row else 0

@@ -175,6 +175,8 @@ def test_the_seed_draws_and_nothing_else(
         (Wish(share=float("nan")), "--share nan"),
         (Wish(low_confidence=-1), "--low-confidence"),
         (Wish(seed=2**63), "64 bits"),
+        (Wish(until=datetime(9999, 12, 31, tzinfo=UTC)), "not over yet"),
+        (Wish(until=datetime(1, 1, 2, tzinfo=UTC)), "before 1980"),
         (Wish(like=Path("nowhere")), "no manifest"),
         (Wish(like=Path(__file__)), "no manifest"),
         (Wish(Path(__file__)), "could not be written"),
