@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import brokers, edge, http, load, refresh
+from benchmarks import brokers, drift, edge, http, load, refresh
 
 
 def main() -> int:
@@ -26,7 +26,9 @@ def main() -> int:
     print("\n## The edge agent\n", flush=True)
     missed |= edge.main(server)
     print("\n## Brokers\n", flush=True)
-    return missed | brokers.main(server)
+    missed |= brokers.main(server)
+    print("\n## Drift\n", flush=True)
+    return missed | drift.main(server)
 
 
 if __name__ == "__main__":

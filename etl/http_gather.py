@@ -43,6 +43,13 @@ PATIENCE_S = 15.0
 PAUSE_S = 0.5
 _CONNECT_S = "3"
 _STATEMENT_S = "10s"
+# A host that went without a word is noticed while posts still wait.
+_ALIVE = {
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "12000",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Gatherer:
     """Posts on their way to the door, in one process; run it with `running`."""
 
     def __init__(self, dsn: str) -> None:
-        own = {"connect_timeout": _CONNECT_S, **conninfo_to_dict(dsn)}
+        own = {"connect_timeout": _CONNECT_S, **_ALIVE, **conninfo_to_dict(dsn)}
         options = f"{own.get('options') or ''} -c statement_timeout={_STATEMENT_S}"
         self._dsn = make_conninfo("", **own | {"options": options.strip()})
         self.received = Received()
