@@ -201,6 +201,8 @@ async def open_nats(address: Address, group: str, name: str, most: int) -> NatsS
             [f"nats://{host}:{port or 4222}" for host, port in address.hosts],
             name=f"floorpulse {name}",
             allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             connect_timeout=5,
             ping_interval=10,
             disconnected_cb=closed,
