@@ -1,17 +1,17 @@
 """A few plain events past the frames: the same door in a fraction of the fixed cost.
 
 Frames cost some twenty milliseconds however few rows they hold. An event is plain where
-it surely breaks no rule: its ids are known already, its values are of the types of JSON
-and within their bounds, its time has an offset. This is no second rulebook: whatever
-is not plain is not judged here but goes the way of all batches, and so does what the
-unique key objects to.
+it surely breaks no rule: its ids are printable, its values are of the types of JSON and
+within their bounds, its time has an offset. This is no second rulebook: whatever is not
+plain is not judged here but goes the way of all batches, and so does what the unique
+key objects to.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeGuard
@@ -23,7 +23,7 @@ from etl.door_keys import Arrival, KeyBook, Site
 from etl.door_marks import hour_of, latency, notice, range_bounds
 from etl.readers_ndjson import text_of
 from etl.shape import EVENT_TYPES, FUTURE_US, PRODUCT_COUNT
-from etl.shape_codes import LONGEST_S, MOST_UNITS
+from etl.shape_codes import LONGEST_IDENTIFIER, LONGEST_S, MOST_UNITS
 from etl.shape_time import instant_us
 from sql.wall_clock import DAY, micros, moment
 
@@ -53,7 +53,11 @@ class Plain(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A site and what is known of it when a few events arrive."""
+    """A site and what is known of it when a few events arrive.
+
+    missing, where it is given, takes the kinds and ids that are not known, and an event
+    that lacks nothing else passes as plain: see `unmet`.
+    """
 
     site_id: str
     site_key: int
@@ -61,24 +65,59 @@ class Known:
     from_us: int
     to_us: int
     book: KeyBook
+    strict: bool = False
+    missing: set[tuple[str, str]] | None = None
+
+    def keys_of(self, kind: str) -> Mapping[str, int]:
+        """What was met of a kind."""
+        return self.book.known(kind, self.site_key)
 
     def key(self, kind: str, field: str, document: Mapping[str, Any]) -> int | None:
         """The key of the id in a field; None where it is absent or not known."""
         text = text_of(document.get(field), field)
         if text is None:
             return None
-        return self.book.known(kind, self.site_key).get(text)
+        key = self.keys_of(kind).get(text)
+        if key is None and self.missing is not None and _is_identifier(text):
+            self.missing.add((kind, text))
+            return 0
+        return key
 
 
 def known_sites(arrival: Arrival, book: KeyBook) -> dict[str, Known]:
     """Registered sites, and the times that they take."""
     return {
         site_id: Known(
-            site_id, site.site_key, arrival.at, *_bounds(site, arrival), book
+            site_id,
+            site.site_key,
+            arrival.at,
+            *_bounds(site, arrival),
+            book,
+            site.strict,
         )
         for site_id, site in arrival.sites.items()
         if site.site_key is not None
     }
+
+
+def unmet(
+    posts: Iterable[Sequence[Mapping[str, Any]]], known: Known
+) -> dict[str, list[str]]:
+    """Ids of each kind that are all that posts lack to be plain; in their order."""
+    found: set[tuple[str, str]] = set()
+    for documents in posts:
+        asking = replace(known, missing=set())
+        if asking.missing is not None and all(plain(d, asking) for d in documents):
+            found |= asking.missing
+    told: dict[str, list[str]] = {}
+    for kind, name in sorted(found):
+        told.setdefault(kind, []).append(name)
+    return told
+
+
+def _is_identifier(text: str) -> bool:
+    """Surely one; there are others."""
+    return text.isprintable() and 1 <= len(text) <= LONGEST_IDENTIFIER
 
 
 def _bounds(site: Site, arrival: Arrival) -> tuple[int, int]:

@@ -32,6 +32,7 @@ _STRICT = (
     ("worker_id", "workers", "unknown_worker"),
     ("workstation_id", "workstations", "unknown_workstation"),
 )
+STRICT_KINDS = frozenset(kind for _, kind, _ in _STRICT)
 # Days without events between two ranges that are worth two calls to the database.
 _QUIET_DAYS = 7
 
@@ -87,6 +88,10 @@ class KeyBook:
     def known(self, kind: str, site_key: int) -> Mapping[str, int]:
         """Keys of workers, workstations, models or cameras that were met already."""
         return self._known.setdefault((kind, site_key), {})
+
+    def learn(self, kind: str, site_key: int, keys: Mapping[str, int]) -> None:
+        """Keys that somebody else has looked up or registered."""
+        self._known.setdefault((kind, site_key), {}).update(keys)
 
     def has_chunk(self, day: int) -> bool:
         """Whether the chunk of a UTC day, counted from 1970, was met already."""

@@ -74,14 +74,15 @@ def prepare(
     rejects = shaped.rejects.vstack(broken)
     named = {*shaped.events["site_id"].unique(), *rejects["site_id"].unique()}
     # Rows without a usable site go last: their part carries no site's order.
+    several = len(named) > 1
     parts = [
         _part(
             Part(
                 site_id,
                 None,
-                _of_site(shaped.events, site_id),
+                _of_site(shaped.events, site_id) if several else shaped.events,
                 EVENT_SCHEMA.to_frame(),
-                _of_site(rejects, site_id),
+                _of_site(rejects, site_id) if several else rejects,
             ),
             arrival,
             book,

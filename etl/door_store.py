@@ -90,7 +90,7 @@ class EventStore:
         )
         matched = self._probe(events, part.site_key)
         while True:
-            new = events.join(matched, on="position", how="anti", maintain_order="left")
+            new = _missing(events, matched)
             if self._copied(new):
                 break
             matched = self._match_all(events, part.site_key)
@@ -179,6 +179,13 @@ class EventStore:
         return row
 
 
+def _missing(events: pl.DataFrame, matched: pl.DataFrame) -> pl.DataFrame:
+    """Events that are not stored yet: mostly all of them."""
+    if matched.is_empty():
+        return events
+    return events.join(matched, on="position", how="anti", maintain_order="left")
+
+
 def _read(found: bytes | None, dtype: np.dtype[np.void]) -> pl.DataFrame:
     """Rows as the *send functions of PostgreSQL wrote them, one after the other."""
     rows = np.frombuffer(found or b"", dtype=dtype)
@@ -201,7 +208,10 @@ def _duplicates(
     line of its identity, which has just become the stored one.
     """
     columns = ["row", "position", *VALUES]
-    stored = events.select(columns).join(matched, on="position", how="inner")
+    if matched.is_empty():
+        stored = events.clear()[columns].hstack(matched.drop("position"))
+    else:
+        stored = events.select(columns).join(matched, on="position", how="inner")
     if repeats.is_empty():
         return stored
     first = events.select("position", *(pl.col(v).alias(f"first_{v}") for v in VALUES))

@@ -87,9 +87,7 @@ def _events(
     documents: list[dict[str, Any]] = []
     rows: list[int] = []
     broken: dict[int, str] = {}
-    objects = sum(isinstance(element, dict) for element in elements)
-    # Braces in texts only make us look.
-    flat = body.count(b"{") <= objects and body.count(b"[") <= 1
+    flat, short = _looked_over(body, elements)
     for row, element in enumerate(elements):
         if not isinstance(element, dict):
             _refuse_deep([element], row)
@@ -98,7 +96,7 @@ def _events(
             continue
         if not flat:
             _refuse_deep(element.values(), row)
-        if len(body) > LONGEST_LINE and _length(lines, row, element) > LONGEST_LINE:
+        if not short and _length(lines, row, element) > LONGEST_LINE:
             broken[row] = TOO_LONG
             continue
         if site is not None and not element.get("site_id"):
@@ -113,6 +111,20 @@ def _events(
         return (lines[row] if as_sent and lines else as_json(element))[:LONGEST_LINE]
 
     return Events(len(elements), documents, rows, broken, raw, source)
+
+
+def _looked_over(body: bytes, elements: Sequence[Any]) -> tuple[bool, bool]:
+    """Whether surely nothing nests, and no element is too long: by counting braces.
+
+    Braces in texts only make us look at each element.
+    """
+    objects = sum(isinstance(element, dict) for element in elements)
+    flat = body.count(b"{") <= objects and body.count(b"[") <= 1
+    if len(body) <= LONGEST_LINE:
+        return flat, True
+    ends = body.split(b"}")
+    apart = flat and len(ends) == objects + 1
+    return flat, apart and max(map(len, ends)) < LONGEST_LINE
 
 
 def _length(lines: Sequence[bytes] | None, row: int, element: dict[str, Any]) -> int:

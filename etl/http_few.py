@@ -16,8 +16,8 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from etl.door_few import Known, Plain, known_sites, ordered, parameters, plain
-from etl.door_keys import KeyBook, arrival_of
+from etl.door_few import Known, Plain, known_sites, ordered, parameters, plain, unmet
+from etl.door_keys import STRICT_KINDS, KeyBook, arrival_of
 from etl.http_answers import Answer
 from etl.http_posts import GONE, Post, Received, fail, gone, tell
 from etl.shape_codes import LONGEST_IDENTIFIER
@@ -31,6 +31,8 @@ FEW = 32
 LARGEST_GROUP = 256
 # While one group becomes durable the next is on its way.
 LANES = 2
+# More than any statement may take.
+SILENCE_S = 15.0
 
 
 class FewWay:
@@ -84,15 +86,26 @@ class FewWay:
             except psycopg.OperationalError as error:
                 self._failed(posts, error)
                 continue
-            admitting = asyncio.create_task(self._admit(conn, posts))
-            await asyncio.wait([admitting])
-            failure = admitting.exception()
+            failure = await self._admitted(conn, posts)
             if failure is not None:
                 self._failed(posts, failure)
                 await _close(conn)
                 conn = None
         if conn is not None:
             await _close(conn)
+
+    async def _admitted(
+        self, conn: AsyncConnection[Any], posts: Sequence[Post]
+    ) -> BaseException | None:
+        """What went wrong. A server that says nothing any more is not waited for."""
+        admitting = asyncio.create_task(self._admit(conn, posts))
+        done, _ = await asyncio.wait([admitting], timeout=SILENCE_S)
+        if not done:
+            await conn.close()
+            admitting.cancel()
+            await asyncio.wait([admitting])
+            return psycopg.OperationalError("the server does not answer")
+        return admitting.exception()
 
     def _failed(self, posts: Sequence[Post], error: BaseException) -> None:
         if isinstance(error, GONE):
@@ -152,12 +165,14 @@ class FewWay:
     ) -> list[Post]:
         """Store the plain posts of a site; returns those that are to be handed over."""
         fitting, rest, events = _parted(site, posts)
-        rows = ordered(events)
-        if rows is None:
-            return list(posts)
-        if not rows:
-            return rest
         try:
+            if rest and await self._met(conn, site, rest):
+                fitting, rest, events = _parted(site, posts)
+            rows = ordered(events)
+            if rows is None:
+                return list(posts)
+            if not rows:
+                return rest
             await conn.execute(self._queries["admit_few"], parameters(site, rows))
         except GONE:
             raise
@@ -170,6 +185,23 @@ class FewWay:
         for post in fitting:
             tell(post, Answer(stored=post.events.size))
         return rest
+
+    async def _met(
+        self, conn: AsyncConnection[Any], site: Known, posts: Sequence[Post]
+    ) -> bool:
+        """Look up, or register on sight, ids that posts lack to be plain."""
+        missing = unmet((post.events.documents for post in posts), site)
+        for kind, ids in missing.items():
+            is_closed = site.strict and kind in STRICT_KINDS
+            for action in ("known",) if is_closed else ("known", "register"):
+                lacking = [i for i in ids if i not in site.keys_of(kind)]
+                if lacking:
+                    values = {"site_key": site.site_key, "ids": lacking}
+                    found = await conn.execute(
+                        self._queries[f"{action}_{kind}"], values
+                    )
+                    site.book.learn(kind, site.site_key, dict(await found.fetchall()))
+        return bool(missing)
 
 
 def _parted(

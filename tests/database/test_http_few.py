@@ -11,6 +11,8 @@ import httpx
 import psycopg
 import pytest
 
+from sql.registry import set_worker
+from sql.sites import SiteChange, set_site
 from tests.support.http import V1, event, serving
 
 START = datetime(2026, 11, 1, 6, tzinfo=UTC)
@@ -134,3 +136,26 @@ def test_an_event_of_the_future_is_parked_also_when_all_is_known(dsn: str) -> No
         posted(api, [event(time=now), event(time=now, event_type="idle")])
         said = posted(api, event(time=late))
     assert [reject["code"] for reject in said["parked"]] == ["future_time"]
+
+
+@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+def test_new_ids_are_registered_on_sight_where_the_site_allows_it(
+    dsn: str, conn: psycopg.Connection
+) -> None:
+    workers = "select worker_id, discovered from floor.workers order by 1"
+    with serving(dsn) as api:
+        posted(api, some(1))
+        assert posted(api, some(1, 60)[0] | {"worker_id": "W2"})["stored"] == 1
+        bad = some(1, 70)[0] | {"worker_id": "W3", "confidence": 7}
+        assert posted(api, bad)["parked"][0]["code"] == "bad_confidence"
+        set_site(conn, "plant", SiteChange(registration="strict"))
+        set_worker(conn, "plant", "W5")
+        said = posted(api, some(1, 80)[0] | {"worker_id": "W4"})
+        assert said["parked"][0]["code"] == "unknown_worker"
+        assert posted(api, some(1, 90)[0] | {"worker_id": "W5"})["stored"] == 1
+        assert groups(api, "small_groups") == 2
+    assert conn.execute(workers).fetchall() == [
+        ("W1", True),
+        ("W2", True),
+        ("W5", False),
+    ]

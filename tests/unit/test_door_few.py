@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.door_few import Known, Plain, ordered, plain
+from etl.door_few import Known, Plain, ordered, plain, unmet
 from etl.readers_ndjson import texts_of
 from etl.shape import FIELDS, shape
 from etl.shape_time import civil_columns, instant_us
@@ -146,6 +146,20 @@ def test_ordinary_events_are_plain(changes: dict[str, Any]) -> None:
 )
 def test_what_is_not_surely_right_is_left_to_the_rules(changes: dict[str, Any]) -> None:
     assert plain(GOOD | changes, KNOWN) is None
+
+
+def test_ids_that_nobody_met_are_all_that_a_post_may_lack() -> None:
+    posts = [
+        [GOOD | {"worker_id": "W9"}, GOOD | {"worker_id": 12, "camera_id": "c9"}],
+        [GOOD | {"worker_id": "bad", "time": "noon"}],
+        [GOOD | {"worker_id": "bad"}, GOOD | {"confidence": 2}],
+        [GOOD | {"worker_id": "\0"}],
+        [GOOD | {"worker_id": "x" * 65}],
+        [GOOD | {"workstation_id": "S9"}],
+        [GOOD],
+    ]
+    found = unmet(posts, KNOWN)
+    assert found == {"cameras": ["c9"], "workers": ["12", "W9"], "workstations": ["S9"]}
 
 
 DIGITS = st.text("0123456789", min_size=1, max_size=9)
