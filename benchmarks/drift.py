@@ -226,7 +226,7 @@ def cost(server: str) -> list[Line]:
             (f"with {10 * drift_cost.EVENTS:,}", took.many),
         )
     ]
-    # The best of each: a million new rows keep autovacuum busy for a while.
+    # The best of each: a million new rows give the server other work for a while.
     ratio = min(took.many) / min(took.few)
     same = "10 times the raw events against these, the best of each"
     return [*lines, Line(same, f"{ratio:.2f}", "<= 1.2", ratio <= 1.2)]
