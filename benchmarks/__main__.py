@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import drift, edge, http, load, refresh
+from benchmarks import brokers, drift, edge, http, load, refresh
 
 
 def main() -> int:
@@ -25,6 +25,8 @@ def main() -> int:
     missed |= http.main([rows, *server])
     print("\n## The edge agent\n", flush=True)
     missed |= edge.main(server)
+    print("\n## Brokers\n", flush=True)
+    missed |= brokers.main(server)
     print("\n## Drift\n", flush=True)
     return missed | drift.main(server)
 
