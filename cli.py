@@ -9,6 +9,7 @@ import typer
 
 from commands import (
     alerts,
+    consume,
     db,
     doctor,
     drift,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.add_typer(db.app, name="db")
 app.command("load")(load.load)
+app.command("consume")(consume.consume)
 app.command("refresh")(refresh.refresh)
 app.add_typer(site.app, name="site")
 app.add_typer(shift.app, name="shift")

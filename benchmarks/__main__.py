@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import edge, http, load, refresh
+from benchmarks import brokers, drift, edge, http, load, refresh
 
 
 def main() -> int:
@@ -24,7 +24,11 @@ def main() -> int:
     server = [f"--dsn={asked.dsn}"] if asked.dsn else []
     missed |= http.main([rows, *server])
     print("\n## The edge agent\n", flush=True)
-    return missed | edge.main(server)
+    missed |= edge.main(server)
+    print("\n## Brokers\n", flush=True)
+    missed |= brokers.main(server)
+    print("\n## Drift\n", flush=True)
+    return missed | drift.main(server)
 
 
 if __name__ == "__main__":

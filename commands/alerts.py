@@ -21,7 +21,9 @@ app.command("test-channel")(channels.try_channel)
 app.command("outbox")(channels.outbox)
 app.command("resend")(channels.resend)
 
-Number = Annotated[int, typer.Argument(help="The alert's number.")]
+Number = Annotated[
+    int, typer.Argument(help="The alert's number.", min=1, max=2**63 - 1)
+]
 Note = Annotated[str | None, option("--note", "What to say about it.")]
 By = Annotated[str | None, option("--by", "Who answers (default: your account).")]
 SHOWN = (
@@ -74,7 +76,9 @@ def ack(alert: Number, note: Note = None, by: By = None, as_json: Json = False) 
 @app.command("snooze")
 def snooze(
     alert: Number,
-    for_: Annotated[str, option("--for", "How long, such as 8h or 90m.")] = "8h",
+    for_: Annotated[
+        str, option("--for", "How long, such as 8h, 90m or 2d; 30 days at most.")
+    ] = "8h",
     note: Note = None,
     by: By = None,
     as_json: Json = False,

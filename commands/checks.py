@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +16,6 @@ Level = Literal["ok", "note", "wrong"]
 # A site whose last refresh is older than this has a scheduler that does not come round.
 IDLE_S = 60.0
 PARKED_SHARE = 0.01
-FREE_SHARE, FREE_BYTES = 0.05, 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +232,14 @@ def _disk() -> Iterator[Finding]:
     if not is_local():
         return
     from sql import embedded
+    from sql.storage import room_of
 
     folder = embedded.status().data_folder
     if folder is None:
         return
-    usage = shutil.disk_usage(folder)
-    found = f"{usage.free / 2**30:.1f} GB of {usage.total / 2**30:.0f} GB free"
-    if usage.free < FREE_BYTES or usage.free < usage.total * FREE_SHARE:
+    room = room_of(folder)
+    found = f"{room.free / 2**30:.1f} GB of {room.total / 2**30:.0f} GB free"
+    if room.low:
         to_do = "Make room: a full disk stops the database."
         yield Finding("disk", "wrong", found, to_do)
     else:

@@ -71,13 +71,16 @@ def minute_of_day(text: str, option: str = "--start") -> int:
 
 
 def length(text: str, option: str = "--length") -> int:
-    """`8h`, `480m` or `7h30m` in minutes."""
-    found = re.fullmatch(r"(?:(\d{1,2})h)?(?:(\d{1,4})m)?", text.strip().lower())
+    """`8h`, `480m`, `7h30m` or `2d` in minutes."""
+    lengths = r"(?:(\d{1,2})d)?(?:(\d{1,3})h)?(?:(\d{1,5})m)?"
+    found = re.fullmatch(lengths, text.strip().lower())
     if found is None or not any(found.groups()):
         raise typer.BadParameter(
-            f"{text!r} is no length: write it as 8h, 480m or 7h30m", param_hint=option
+            f"{text!r} is no length: write it as 8h, 480m, 7h30m or 2d",
+            param_hint=option,
         )
-    return int(found[1] or 0) * 60 + int(found[2] or 0)
+    days, hours, minutes = (int(part or 0) for part in found.groups())
+    return (days * 24 + hours) * 60 + minutes
 
 
 def pause(text: str) -> Break:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from etl.http_access import Access
+from etl.http_alerts import alert_routes
 from etl.http_body import Budget
 from etl.http_docs import docs_routes
 from etl.http_errors import add_handlers
@@ -58,6 +59,7 @@ class Api:
         for part in (
             file_routes(access, self._dsn),
             list_routes(access, reader),
+            alert_routes(access, reader),
             metric_routes(access, reader),
             reject_routes(access, reader, self._dsn),
             validation_routes(access, self._dsn),

@@ -11,12 +11,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -30,6 +29,7 @@ from etl.http_errors import ApiError, unavailable
 from etl.http_events import Events, batch_of_posts
 from etl.http_few import FewWay
 from etl.http_posts import GONE, Post, Received, fail, gone, tell
+from etl.threads import done
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +50,6 @@ _ALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "12000",
 }
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -183,7 +180,7 @@ class Gatherer:
         return posts
 
     async def _prepared(self, posts: list[Post]) -> _Group | None:
-        found = await self._done(self._prepare_in, self._prepare, posts)
+        found = await done(self._prepare_in, self._prepare, posts)
         if isinstance(found, BaseException):
             await self._failed(posts, found)
             return None
@@ -196,7 +193,7 @@ class Gatherer:
         return _Group(posts, self._door, self._door.prepare(batch), starts)
 
     async def _committed(self, group: _Group) -> None:
-        found = await self._done(self._commit_in, _commit, group)
+        found = await done(self._commit_in, _commit, group)
         if isinstance(found, BaseException):
             await self._failed(group.posts, found)
             return
@@ -219,7 +216,7 @@ class Gatherer:
             _blame(posts, error)
             return
         # The other thread may have the book in use: a door of its own, for all of them.
-        door = await self._done(self._commit_in, Door, self._dsn)
+        door = await done(self._commit_in, Door, self._dsn)
         if isinstance(door, BaseException):
             fail(posts, gone())
             return
@@ -236,19 +233,11 @@ class Gatherer:
         return None if self._door is None else self._door.book
 
     async def _admit_alone(self, door: Door, post: Post) -> None:
-        found = await self._done(self._commit_in, partial(_whole, door), post)
+        found = await done(self._commit_in, partial(_whole, door), post)
         if isinstance(found, BaseException):
             await self._failed([post], found)
         else:
             tell(post, found)
-
-    async def _done(
-        self, pool: ThreadPoolExecutor, work: Callable[[A], T], argument: A
-    ) -> T | BaseException:
-        """What a thread gives back, or what it raised."""
-        task = asyncio.get_running_loop().run_in_executor(pool, work, argument)
-        await asyncio.wait([task])
-        return task.exception() or task.result()
 
     def _drop_door(self) -> None:
         if self._door is not None:

@@ -9,8 +9,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from etl.http_access import Access, Caller
-from etl.http_errors import ApiError
-from etl.http_pages import After, Limit, SiteOf, checked, keys_of, page, tagged
+from etl.http_pages import (
+    After,
+    Limit,
+    SiteOf,
+    checked,
+    keys_of,
+    no_cursor,
+    page,
+    tagged,
+)
 from etl.http_reader import Reader
 from etl.http_schema import EVENT, READ_ERRORS, answer
 
@@ -115,5 +123,4 @@ def instant(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError as error:
-        said = "after: this is no cursor; take `next` of the page before."
-        raise ApiError(400, "bad_request", said) from error
+        raise no_cursor() from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
@@ -39,10 +40,10 @@ def keys_of(after: str | None, count: int) -> list[str | None]:
         padded = after.encode() + b"=" * (-len(after) % 4)
         keys = orjson.loads(base64.urlsafe_b64decode(padded))
     except ValueError as error:
-        raise _no_cursor() from error
+        raise no_cursor() from error
     known = isinstance(keys, list) and len(keys) == count
     if not known or not all(isinstance(k, str) and "\0" not in k for k in keys):
-        raise _no_cursor()
+        raise no_cursor()
     return list(keys)
 
 
@@ -56,8 +57,8 @@ def page(
     return {**more, "rows": rows, "next": cursor}
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str) else value.isoformat()
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def tag_of(*parts: Any) -> str:
@@ -91,6 +92,16 @@ def checked(site: str | None) -> str | None:
     return site
 
 
-def _no_cursor() -> ApiError:
+def number_of(key: str | None) -> int | None:
+    """A key that is a number; ApiError for another one."""
+    if key is None:
+        return None
+    if not key.isascii() or not key.isdigit() or len(key) > 18:
+        raise no_cursor()
+    return int(key)
+
+
+def no_cursor() -> ApiError:
+    """The refusal of a text that is no cursor."""
     said = "after: this is no cursor; take `next` of the page before."
     return ApiError(400, "bad_request", said)

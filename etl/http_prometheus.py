@@ -66,6 +66,7 @@ async def _database(reader: Reader) -> list[str]:
     backlog = await reader.rows("backlog")
     ingested = await reader.rows("ingested")
     codes = await reader.rows("parked_codes")
+    consumers = await reader.rows("consumers")
     lines = _family("up", "gauge", "The database answers", [({}, 1)])
     lags = [
         (_labels(row, "stage"), row["lag_s"])
@@ -84,8 +85,24 @@ async def _database(reader: Reader) -> list[str]:
         for name in _ENDED
     ]
     lines += _family("events_total", "counter", "What came in, by outcome", ended)
+    lines += _consumers(consumers)
     parked = [({"code": row["code"]}, row["parked"]) for row in codes]
     return lines + _family("parked_events", "gauge", "What stands parked", parked)
+
+
+def _consumers(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What brokers hold, and what was taken of it, by consumer."""
+    said = {"lag": "The broker holds for it", "messages": "Acknowledged since it began"}
+    for column, (name, kind) in {
+        "lag": ("consumer_lag_messages", "gauge"),
+        "messages": ("consumer_messages_total", "counter"),
+    }.items():
+        told = [
+            ({"source": row["source"], "name": row["name"]}, row[column])
+            for row in rows
+            if row[column] is not None
+        ]
+        yield from _family(name, kind, said[column], told)
 
 
 def _labels(row: dict[str, Any], *more: str) -> dict[str, str]:

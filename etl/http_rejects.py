@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from etl.http_access import Access, Caller
 from etl.http_errors import ApiError, json_answer, unavailable
-from etl.http_pages import After, SiteOf, checked, keys_of, page, tagged
+from etl.http_pages import After, SiteOf, checked, keys_of, number_of, page, tagged
 from etl.http_reader import Reader
 from etl.http_schema import READ_ERRORS, answer
 from etl.mend import Mend
@@ -128,18 +128,14 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
         values = {
             **which.filter().values(),
             "state": None if state == "all" else state,
-            "before": _number(before),
+            "before": number_of(before),
             "limit": limit + 1,
         }
         codes = await reader.rows("codes", values, file="rejects")
         rows = await reader.rows("page", values, file="rejects")
         for row in rows:
             row["raw"] = row["raw"].decode("utf-8", "replace")
-            row["key"] = str(row["reject_id"])
-        told = page(rows, limit, ["key"], codes=codes)
-        for row in rows:
-            del row["key"]
-        return tagged(request, told)
+        return tagged(request, page(rows, limit, ["reject_id"], codes=codes))
 
     @routes.get(
         "/export",
@@ -213,12 +209,3 @@ def _refuse_foreign(caller: Caller, how: MendOf) -> None:
                 "not_allowed",
                 f"replace: this key is for {name} {', '.join(sorted(allowed))}.",
             )
-
-
-def _number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        said = "after: this is no cursor; take `next` of the page before."
-        raise ApiError(400, "bad_request", said)
-    return int(text)

@@ -91,3 +91,11 @@ class DriftError(FloorpulseError):
 
 class RefreshError(FloorpulseError):
     """A refresh failed. Run `floorpulse refresh` again; it continues where it ended."""
+
+
+class BrokerError(FloorpulseError):
+    """The broker refuses what is asked of it. Check the URL and the broker's side."""
+
+
+class BrokerGone(BrokerError):
+    """The broker does not answer. Start it, or check host and port of the URL."""

@@ -1,5 +1,5 @@
 """Judges every site's models and brings its alerts up to date: every 15 minutes, and so
-with the first slot after every hour has closed.
+with the first slot after every hour has closed. Measures the disk on the way.
 """
 
 import psycopg
@@ -8,10 +8,12 @@ from scheduler.job import Detail, Job, Work
 from sql.drift import check_drift
 from sql.errors import DriftError, FloorpulseError
 from sql.queries import load
+from sql.storage import note_room
 
 
 def run(work: Work) -> Detail:
     """Check the sites; one that fails does not keep the others from theirs."""
+    note_room(work.conn)
     checked = 0
     failed: dict[str, str] = {}
     for _, site_id in work.conn.execute(load("scheduler")["sites"]).fetchall():

@@ -67,3 +67,14 @@ update ops.job_runs
 set finished_at = clock_timestamp(), ok = %(error)s::text is null, error = %(error)s,
     detail = %(detail)s::jsonb
 where run_id = %(run_id)s
+
+-- name: note_room --
+-- What was measured last, of one folder: servers move.
+with gone as (
+    delete from ops.storage s where s.folder <> %(folder)s
+)
+insert into ops.storage (folder, free_bytes, least_bytes, total_bytes, measured_at)
+values (%(folder)s, %(free)s, %(least)s, %(total)s, clock_timestamp())
+on conflict (folder) do update
+    set free_bytes = excluded.free_bytes, least_bytes = excluded.least_bytes,
+        total_bytes = excluded.total_bytes, measured_at = excluded.measured_at

@@ -125,3 +125,16 @@ order by q.site_id
 select p.code, p.parked
 from analytics.parked p
 order by p.code
+
+-- name: consumers --
+-- Consumers of brokers that are alive, and what their brokers hold for them.
+select
+    r.detail ->> 'source' as source,
+    r.detail ->> 'name' as name,
+    (r.detail ->> 'lag')::bigint as lag,
+    (r.detail ->> 'messages')::bigint as messages
+from ops.job_runs r
+where r.job = 'consume'
+    and r.finished_at is null
+    and (r.detail ->> 'at')::timestamptz > now() - interval '1 minute'
+order by source, name;

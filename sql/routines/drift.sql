@@ -42,177 +42,6 @@ begin
 end
 $$;
 
-create or replace function ops.confidence_findings(p_site_key integer, p_now timestamptz)
-returns table (
-    signal text, model_key integer, camera_key integer, span text, verdict text,
-    current double precision, baseline double precision, threshold double precision,
-    events bigint, baseline_events bigint)
-language plpgsql
-set search_path = floor, pg_temp
-set timezone = 'UTC'
-set plan_cache_mode = force_custom_plan
-set jit = off
-as $$
--- Drop, low, spread and shape of 24 hours (and the open one) and of 7 UTC days (and today),
--- each against the 30 UTC days before it.
-declare
-    s ops.drift_settings := ops.drift_settings_of(p_site_key);
-    hour0 timestamptz := floor.hour_of(p_now);
-    today timestamptz := date_trunc('day', p_now);
-    day_base timestamptz := date_trunc('day', floor.hour_of(p_now) - interval '24 hours');
-begin
-    return query
-    with parts as (
-        select 'day' as part, false as is_base, h.*
-        from floor.model_hourly h
-        where h.site_key = p_site_key and h.hour >= hour0 - interval '24 hours' and h.hour < p_now
-        union all
-        select 'day', true, d.*
-        from floor.model_daily d
-        where d.site_key = p_site_key and d.day >= day_base - interval '30 days' and d.day < day_base
-        union all
-        select 'week', false, d.*
-        from floor.model_daily d
-        where d.site_key = p_site_key and d.day >= today - interval '7 days' and d.day < today
-        union all
-        select 'week', false, h.*
-        from floor.model_hourly h
-        where h.site_key = p_site_key and h.hour >= today and h.hour < p_now
-        union all
-        select 'week', true, d.*
-        from floor.model_daily d
-        where d.site_key = p_site_key and d.day >= today - interval '37 days'
-          and d.day < today - interval '7 days'
-    ),
-    sums as materialized (
-        select
-            h.part, h.is_base, h.model_key,
-            case when grouping(h.camera_key) = 1 then -1 else h.camera_key end as camera_key,
-            min(h.hour) as first_at, sum(h.events) as events, sum(h.confidence_sum) as total,
-            sum(h.confidence_squares) as squares,
-            array[
-                sum(h.b00), sum(h.b01), sum(h.b02), sum(h.b03), sum(h.b04), sum(h.b05),
-                sum(h.b06), sum(h.b07), sum(h.b08), sum(h.b09), sum(h.b10), sum(h.b11),
-                sum(h.b12), sum(h.b13), sum(h.b14), sum(h.b15), sum(h.b16), sum(h.b17),
-                sum(h.b18), sum(h.b19)]::double precision[] as histogram
-        from parts h
-        group by grouping sets (
-            (h.part, h.is_base, h.model_key, h.camera_key), (h.part, h.is_base, h.model_key))
-        having grouping(h.camera_key) = 1 or h.camera_key > 0
-    ),
-    pairs as (
-        select
-            c.part, c.model_key, c.camera_key, c.events, c.histogram,
-            c.total / c.events as mean,
-            floor.sample_deviation(c.events, c.total, c.squares) as deviation,
-            b.total / b.events as base_mean,
-            floor.sample_deviation(b.events, b.total, b.squares) as base_deviation,
-            b.histogram as base_histogram,
-            coalesce(b.events, 0)::bigint as base_events,
-            coalesce(b.events >= 500 and b.first_at <= case c.part
-                when 'day' then day_base - interval '7 days'
-                else today - interval '14 days' end, false) as has_base
-        from sums c
-        left join sums b
-          on b.part = c.part and b.is_base and b.model_key = c.model_key
-         and b.camera_key = c.camera_key
-        where not c.is_base
-    )
-    select
-        v.signal, p.model_key, p.camera_key, p.part,
-        case when not p.has_base or p.events < v.needed then 'not enough data'
-             when v.fires then 'drifting' else 'ok' end,
-        v.current, v.baseline, v.threshold, p.events, p.base_events
-    from pairs p
-    cross join lateral (values
-        ('confidence_drop', 100, p.mean < p.base_mean * (1 - s.confidence_drop),
-         p.mean, p.base_mean, p.base_mean * (1 - s.confidence_drop)),
-        ('confidence_low', 100, p.mean < s.confidence_low,
-         p.mean, p.base_mean, s.confidence_low),
-        ('confidence_spread', 100, p.deviation > s.confidence_spread,
-         p.deviation, p.base_deviation, s.confidence_spread)
-    ) as v (signal, needed, fires, current, baseline, threshold)
-    union all
-    select
-        'confidence_shape', p.model_key, p.camera_key, p.part,
-        case when not p.has_base or p.events < 500 then 'not enough data'
-             when i.psi > s.confidence_shape then 'drifting' else 'ok' end,
-        i.psi, 0, s.confidence_shape, p.events, p.base_events
-    from pairs p
-    cross join lateral (
-        select case when p.has_base and p.events >= 500
-                    then floor.psi(p.histogram, p.base_histogram) end as psi
-    ) i;
-end
-$$;
-
-create or replace function ops.hour_findings(p_site_key integer, p_now timestamptz)
-returns table (
-    signal text, model_key integer, camera_key integer, span text, verdict text,
-    current double precision, baseline double precision, threshold double precision,
-    events bigint, baseline_events bigint)
-language plpgsql
-set search_path = floor, pg_temp
-set timezone = 'UTC'
-set plan_cache_mode = force_custom_plan
-set jit = off
-as $$
--- Drop and low of the open hour and the one before, each event against the mean of its hour
--- of the day in the 30 days before. An hour that is always low is no news.
-declare
-    s ops.drift_settings := ops.drift_settings_of(p_site_key);
-    hour0 timestamptz := floor.hour_of(p_now);
-    first_hour timestamptz := floor.hour_of(p_now) - interval '1 hour';
-    hours timestamptz[] := array(
-        select h.hour - k.days * interval '24 hours'
-        from unnest(array[first_hour, hour0]) as h (hour)
-        cross join generate_series(0, 30) as k (days));
-begin
-    return query
-    with by_hour as (
-        select
-            h.model_key,
-            case when grouping(h.camera_key) = 1 then -1 else h.camera_key end as camera_key,
-            sum(h.events) filter (where h.hour >= first_hour) as events,
-            sum(h.confidence_sum) filter (where h.hour >= first_hour) as total,
-            sum(h.events) filter (where h.hour < first_hour) as base_events,
-            sum(h.confidence_sum) filter (where h.hour < first_hour) as base_total,
-            min(h.hour) as first_at
-        from floor.model_hourly h
-        where h.site_key = p_site_key and h.hour = any (hours) and h.hour < p_now
-        group by grouping sets (
-            (h.model_key, extract(hour from h.hour), h.camera_key),
-            (h.model_key, extract(hour from h.hour)))
-        having grouping(h.camera_key) = 1 or h.camera_key > 0
-    ),
-    sums as (
-        select b.model_key, b.camera_key,
-            coalesce(sum(b.events) filter (where b.base_events > 0), 0)::bigint as events,
-            coalesce(sum(b.base_events), 0)::bigint as base_events,
-            sum(b.total) filter (where b.base_events > 0)
-                / sum(b.events) filter (where b.base_events > 0) as mean,
-            sum(b.events * b.base_total / b.base_events) filter (where b.base_events > 0)
-                / sum(b.events) filter (where b.base_events > 0) as base_mean,
-            min(b.first_at) <= first_hour - interval '7 days' as is_old
-        from by_hour b
-        where b.events > 0
-        group by b.model_key, b.camera_key
-    )
-    select
-        v.signal, q.model_key, q.camera_key, 'hour',
-        case when not q.is_old or q.base_events < 500 or q.events < 100 then 'not enough data'
-             when v.fires then 'drifting' else 'ok' end,
-        q.mean, q.base_mean, v.threshold, q.events, q.base_events
-    from sums q
-    cross join lateral (values
-        ('confidence_drop', q.mean < q.base_mean * (1 - s.confidence_drop),
-         q.base_mean * (1 - s.confidence_drop)),
-        ('confidence_low', q.mean < s.confidence_low and q.base_mean >= s.confidence_low,
-         s.confidence_low)
-    ) as v (signal, fires, threshold);
-end
-$$;
-
 create or replace function ops.rolling_findings(p_site_key integer, p_now timestamptz)
 returns table (
     model_key integer, camera_key integer, verdict text, current double precision,
@@ -289,14 +118,12 @@ as $$
 -- Judges everything, notes what became another verdict, and keeps the last ones. What has no
 -- events any more has no verdict any more.
 begin
-    with hours as materialized (
-        select h.* from ops.hour_findings(p_site_key, p_now) h
+    perform ops.learn_due(p_site_key, p_now);
+    with confidences as materialized (
+        select c.* from ops.confidence_findings(p_site_key, p_now) c
     ),
     found as materialized (
-        select f.*, null::timestamptz as low_since
-        from ops.confidence_findings(p_site_key, p_now) f
-        union all
-        select h.*, null from hours h
+        select c.*, null::timestamptz as low_since from confidences c
         union all
         select w.*, null
         from ops.weekly_findings(p_site_key, p_now, 'day') w
@@ -310,8 +137,8 @@ begin
                  else r.verdict end,
             r.current, f.baseline, r.threshold, r.events, coalesce(f.baseline_events, 0), r.low_since
         from ops.rolling_findings(p_site_key, p_now) r
-        left join hours f
-          on f.signal = 'confidence_low' and f.model_key = r.model_key
+        left join confidences f
+          on f.signal = 'confidence_low' and f.span = 'hour' and f.model_key = r.model_key
          and f.camera_key = r.camera_key
     ),
     changed as (

@@ -78,9 +78,12 @@ begin
             p_site_key, stretch.from_time, stretch.to_time,
             stretch.to_time > newest - interval '2 days');
     end loop;
-    -- A baseline in which something changed is learnt again.
-    delete from floor.model_bases b
-    where b.site_key = p_site_key and b.base_to > (select min(u.hour) from unnest(hours) as u (hour));
+    -- A baseline in which something changed is to be learnt again.
+    update floor.model_scales c
+    set stale = true
+    where c.site_key = p_site_key and not c.stale
+      and exists (select from unnest(hours) as u (hour)
+                  where u.hour < c.base_to and u.hour >= c.base_to - interval '30 days');
     perform floor.roll_up_model_days(
         p_site_key, array(select distinct date_trunc('day', u.hour) from unnest(hours) as u (hour)));
     return cardinality(hours);

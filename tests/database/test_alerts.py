@@ -11,6 +11,8 @@ from sql.connect import Connection, connect
 from sql.sites import register_site
 from tests.support.cli import floorpulse, json_of
 
+pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 
@@ -145,15 +147,27 @@ def test_answers_and_their_rows(dsn: str, conn: Connection, house: House) -> Non
     until = datetime.fromisoformat(said["snoozed_until"])
     left = until - datetime.now(UTC)
     assert timedelta(minutes=88) < left <= timedelta(minutes=90)
+    for length, refusal in (("31d", "30 days at most"), ("0m", "more than 0 minutes")):
+        result = floorpulse(
+            dsn, "alerts", "snooze", number, "--for", length, exit_code=2
+        )
+        assert refusal in result.stderr
+    json_of(dsn, "alerts", "snooze", number, "--for", "30d", "--by", "Ann")
     said = json_of(dsn, "alerts", "resolve", number, "--by", "Ann")
     assert said["alert_state"] == "resolved"
     floorpulse(dsn, "alerts", "resolve", number, exit_code=2)
     floorpulse(dsn, "alerts", "snooze", number, exit_code=2)
     assert json_of(dsn, "alerts", "list")["alerts"] == []
     assert len(json_of(dsn, "alerts", "list", "--state", "all")["alerts"]) == 1
-    assert house.transitions() == ["opened", "acknowledged", "snoozed", "resolved"]
+    assert house.transitions() == [
+        "opened",
+        "acknowledged",
+        "snoozed",
+        "snoozed",
+        "resolved",
+    ]
     who = conn.execute("select who from ops.alert_events order by event_key").fetchall()
-    assert who == [(None,), ("Ann",), ("Ann",), ("Ann",)]
+    assert who == [(None,), *[("Ann",)] * 4]
 
 
 def test_a_snoozed_alert_wakes(house: House) -> None:

@@ -1,4 +1,4 @@
-"""The statistics behind the signals against numpy on raw values."""
+"""The statistics behind the signals against numpy and scipy on raw values."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from scipy.special import rel_entr
+from scipy.stats import median_abs_deviation
 
 from sql.calendar import Break
 from sql.calendar_store import ensure_calendar
 from sql.connect import Connection
 from sql.shifts import Pattern, add_shift
 from sql.sites import SiteChange, set_site, site_key_of
+from tests.support.hours import BEGIN, DAY, HourlyPlant, Seen
 
-BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 TO = BEGIN + timedelta(days=30)
 BINS = ", ".join(["0"] * 20)
 
 
-def numpy_psi(current: np.ndarray, baseline: np.ndarray) -> float:
+def scipy_psi(current: np.ndarray, baseline: np.ndarray) -> float:
+    """Relative entropy there and back, of shares that are smoothed."""
     p = (current + 0.5) / (current.sum() + 0.5 * len(current))
     q = (baseline + 0.5) / (baseline.sum() + 0.5 * len(baseline))
-    return float(((p - q) * np.log(p / q)).sum())
+    return float((rel_entr(p, q) + rel_entr(q, p)).sum())
 
 
 @pytest.mark.parametrize("bins", [3, 20])
@@ -35,7 +38,7 @@ def test_psi(conn: Connection, bins: int) -> None:
             (current.tolist(), baseline.tolist()),
         ).fetchone()
         assert row is not None
-        assert row[0] == pytest.approx(numpy_psi(current, baseline), rel=1e-12)
+        assert row[0] == pytest.approx(scipy_psi(current, baseline), rel=1e-12)
 
 
 def test_quantiles_are_off_by_less_than_a_bin(conn: Connection) -> None:
@@ -68,7 +71,8 @@ def test_a_week_is_learnt_as_numpy_has_it(conn: Connection) -> None:
             f" %(hour)s, 1, 1, 0, 0, %(units)s, 0, 0, {BINS}",
             [{"site": site_key, "hour": h, "units": u} for h, u in units.items()],
         )
-    conn.execute("select ops.learn_weeks(%s, 'week', %s)", (site_key, TO))
+    learn = "select ops.learn_weeks(%s, 'week', %s, 'Europe/Berlin', '{7,-1}')"
+    conn.execute(learn, (site_key, TO))
     weeks: dict[int, dict[datetime, int]] = defaultdict(dict)
     for hour, count in units.items():
         local = hour + timedelta(
@@ -93,8 +97,9 @@ def test_a_week_is_learnt_as_numpy_has_it(conn: Connection) -> None:
         days[hour.date()] += float(residual)
 
     def deviation(values: np.ndarray) -> float:
-        away = np.abs(values)
-        return float(max(1.4826 * np.median(away), 1.2533 * away.mean()))
+        around_0 = np.concatenate([values, -values])
+        median = median_abs_deviation(around_0, scale="normal")
+        return float(max(median, np.sqrt(np.pi / 2) * np.abs(values).mean()))
 
     scale = conn.execute(
         "select hour_deviation, day_deviation, day_hours from floor.model_scales"
@@ -105,5 +110,58 @@ def test_a_week_is_learnt_as_numpy_has_it(conn: Connection) -> None:
             deviation(np.array(list(residuals.values()))),
             deviation(np.array(list(days.values()))),
             len(residuals) / len(days),
-        )
+        ),
+        rel=1e-4,
     )
+
+
+def test_a_window_is_compared_with_like_hours_of_like_cameras(
+    conn: Connection,
+) -> None:
+    """With as many events of the baseline, hour of the day by hour; what holds more
+    events now than the baseline does is left out.
+    """
+    plant = HourlyPlant(conn)
+    rng = np.random.default_rng(8)
+    days = list(range(1, 13))
+    plant.put(
+        Seen(
+            BEGIN + timedelta(days=day - 1, hours=hour),
+            camera,
+            events=int(rng.integers(1, 90)) * (40 if (day, hour) == (12, 9) else 1),
+            mean=0.6 + 0.01 * hour + (0.1 if camera == "c1" else 0),
+        )
+        for day in days
+        for hour in range(6, 14)
+        for camera in ("c1", "c2")
+    )
+    now = BEGIN + timedelta(days=11, hours=14)
+    plant.check(now)
+    bins = ", ".join(f"b{i:02d}" for i in range(20))
+    rows = conn.execute(
+        "select camera_id, extract(hour from hour)::int, hour >= %s, events,"  # noqa: S608
+        f" confidence_sum, array[{bins}] from floor.model_hourly"
+        " join floor.cameras using (camera_key) where hour < %s or hour >= %s",
+        (now - DAY, now.replace(hour=0) - DAY, now - DAY),
+    ).fetchall()
+    sums: dict[tuple[object, ...], np.ndarray] = defaultdict(lambda: np.zeros(22))
+    for camera, hour, is_now, *values, histogram in rows:
+        sums[camera, hour, is_now] += np.array([*values, *histogram])
+    wanted: dict[str | None, list[np.ndarray]] = {}
+    for camera, hour, is_now in list(sums):
+        current, base = sums[camera, hour, True], sums[camera, hour, False]
+        if is_now and base[0] >= current[0]:
+            for name in (camera, None):
+                said = wanted.setdefault(name, [np.zeros(22), np.zeros(22)])
+                said[0] += current
+                said[1] += base * current[0] / base[0]
+    found = conn.execute(
+        "select camera_id, events, total, histogram, events, base_total, base_histogram"
+        " from ops.confidence_sums(%s, %s) left join floor.cameras using (camera_key)"
+        " where span = 'day'",
+        (plant.site_key, now),
+    ).fetchall()
+    assert len(found) == 3
+    for camera, *parts in found:
+        flat = np.concatenate([np.atleast_1d(part) for part in parts])
+        assert flat == pytest.approx(np.concatenate(wanted[camera]), rel=1e-9)

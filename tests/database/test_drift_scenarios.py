@@ -1,17 +1,21 @@
-"""Simulated plants whose cameras change, or do not: what fires, what stays silent."""
+"""Cameras that change, or do not: what fires, what stays silent, and how it ends.
+
+The lighting change goes the whole way, from events through the door and the refresh on
+every engine; the others begin with the sums of hours, which are the same wherever.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-import numpy as np
-import polars as pl
 import pytest
 
 from etl.simulation.options import LIGHTING_CHANGE, PlantShift, SimulatorOptions
 from sql.connect import Connection
-from tests.support.drift import BEGIN, DAY, HOUR, DriftPlant
+from tests.support.drift import DriftPlant
+from tests.support.hours import BEGIN, DAY, HOUR, HourlyPlant, Seen
 
 ONE_SHIFT = (PlantShift("early", 6 * 60, 480, 13 * 60, 45),)
 SMALL = SimulatorOptions(
@@ -22,8 +26,7 @@ SMALL = SimulatorOptions(
     shifts=ONE_SHIFT,
     confidence_sd=0.06,
 )
-# So much happens at its benches that an hour of a camera holds 100 events.
-BUSY = replace(SMALL, workers=4, stations=2, units_per_hour=150.0)
+plain_only = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 
 
 def at(day: int, hour: float) -> datetime:
@@ -31,18 +34,18 @@ def at(day: int, hour: float) -> datetime:
     return BEGIN + (day - 1) * DAY + hour * HOUR
 
 
-def test_a_lighting_change_on_day_11_fires_by_its_shape(
+def test_a_lighting_change_on_day_11_fires_by_its_shape_and_ends(
     dsn: str, conn: Connection
 ) -> None:
-    options = replace(SMALL, changes=(LIGHTING_CHANGE,))
-    plant = DriftPlant(dsn, conn, options)
+    """0.88 to 0.82 is no drop of 15 %; the lamps are changed on day 12."""
+    dim = replace(LIGHTING_CHANGE, to_day=11)
+    plant = DriftPlant(dsn, conn, replace(SMALL, changes=(dim,)))
     plant.tell(1, 10)
     plant.check(at(10, 20))
     assert plant.drifting() == set()
     plant.tell(11, 11)
     plant.check(at(11, 14))
-    signals = {signal for signal, _ in plant.drifting()}
-    assert signals == {"confidence_shape"}
+    assert {signal for signal, _ in plant.drifting()} == {"confidence_shape"}
     subjects = {(signal, state) for signal, _, state in plant.alerts()}
     assert subjects == {("confidence_shape", "open")}
     (row,) = conn.execute(
@@ -56,144 +59,223 @@ def test_a_lighting_change_on_day_11_fires_by_its_shape(
     assert threshold == pytest.approx(baseline * 0.85)
     assert sample >= 500
     assert baseline_sample > sample
+    plant.tell(12, 13)
+    plant.check(at(13, 13))
+    assert plant.drifting() == set()
+    plant.check(at(13, 13.25))
+    states = {(signal, state) for signal, _, state in plant.alerts()}
+    assert states == {("confidence_shape", "resolved")}
 
 
-def test_a_broken_lens_fires_within_the_hour_and_its_alerts_end(
-    dsn: str, conn: Connection
-) -> None:
-    plant = DriftPlant(dsn, conn, BUSY)
-    broken = at(10, 10)
+@plain_only
+class TestHours:
+    """From hours."""
 
-    def break_lens(frame: pl.DataFrame) -> pl.DataFrame:
-        rng = np.random.default_rng(1)
-        dim = pl.Series(rng.normal(0.6, 0.03, frame.height).clip(0, 1))
-        lens = (pl.col("camera_id") == "cam-01") & (pl.col("time") >= broken)
-        mended = pl.col("time") >= broken + 4 * HOUR
-        return frame.with_columns(
-            confidence=pl.when(lens & ~mended).then(dim).otherwise("confidence")
+    @pytest.fixture
+    def plant(self, conn: Connection) -> HourlyPlant:
+        return HourlyPlant(conn)
+
+    def test_a_broken_lens_fires_within_the_hour_and_its_alerts_end(
+        self, plant: HourlyPlant
+    ) -> None:
+        """Drop and low, of the camera that broke at 10:00, not of its sister; rolling
+        when its last 100 events have been low for an hour.
+        """
+        for camera in ("c1", "c2"):
+            plant.days(1, 9, camera=camera, events=120)
+        for quarter in range(16, 16 + 8):
+            now = at(10, 6 + quarter / 4)
+            plant.put(lens_hours(now, broken=at(10, 10)))
+            plant.check(now)
+            if now == at(10, 10):
+                assert plant.alerts() == {}
+        hours = {("confidence_drop", "hour"), ("confidence_low", "hour")}
+        assert hours | {("rolling_low", "last_100")} <= plant.drifting("c1")
+        assert plant.drifting("c2") == set()
+        opened = dict(
+            plant.conn.execute(
+                "select signal, opened_at from analytics.alerts where subject = 'v1 c1'"
+            ).fetchall()
+        )
+        assert opened["confidence_drop"] <= at(10, 11)
+        assert opened["confidence_low"] <= at(10, 11)
+        # At 10:15 most of the last 100 were good still.
+        assert opened["rolling_low"] == at(10, 11.5)
+        plant.put(lens_hours(at(10, 14), broken=at(10, 10), mended=at(10, 12)))
+        for camera in ("c1", "c2"):
+            plant.days(11, 13, camera=camera, events=120)
+        for now in (at(13, 10), at(13, 10.25)):
+            plant.check(now)
+        ended = plant.alerts()
+        for signal in ("confidence_drop", "confidence_low", "rolling_low"):
+            assert ended[signal] == {"resolved"}
+
+    def test_a_slow_decline_over_60_days_is_found_long_before_it_is_low(
+        self, plant: HourlyPlant
+    ) -> None:
+        """0.88 to 0.70, though every day's baseline has declined with it."""
+        plant.days(1, 15)
+        found: dict[str, int] = {}
+        for day in range(16, 76):
+            plant.days(day, day, mean=0.88 - 0.003 * (day - 15))
+            if day % 2:
+                continue
+            plant.check(at(day, 15))
+            for signal in plant.alerts():
+                found.setdefault(signal, day)
+        assert 20 < found["confidence_shape"] < 40
+        assert 55 <= found["confidence_low"] <= 62, "0.75 is passed on day 58"
+        assert "confidence_drop" not in found
+        plant.days(76, 84, mean=0.88)
+        for hour in (14, 14.25):
+            plant.check(at(84, hour))
+        assert plant.alerts()["confidence_low"] == {"resolved"}
+
+    def test_a_uniform_change_is_spread(self, plant: HourlyPlant) -> None:
+        """As many low as high: the mean stays, the deviation does not."""
+        plant.days(1, 14, mean=0.6, deviation=0.05)
+        plant.check(at(14, 15))
+        assert "confidence_spread" not in plant.alerts()
+        plant.days(15, 15, mean=0.6, deviation=0.28)
+        plant.check(at(15, 15))
+        assert ("confidence_spread", "day") in plant.drifting()
+        assert ("confidence_drop", "day") not in plant.drifting()
+        plant.days(16, 24, mean=0.6, deviation=0.05)
+        for hour in (14, 14.25):
+            plant.check(at(24, hour))
+        assert plant.alerts()["confidence_spread"] == {"resolved"}
+
+    def test_a_better_version_is_learnt_and_never_an_alert(
+        self, plant: HourlyPlant
+    ) -> None:
+        plant.days(1, 20)
+        plant.days(21, 35, model="v2", mean=0.94, deviation=0.03)
+        said = {}
+        for day in (19, 20, 21, 24, 29, 33, 35):
+            plant.check(at(day, 15))
+            said[day] = plant.verdicts("v1"), plant.verdicts("v2")
+        assert said[20] == ({"ok", "not enough data"}, set())
+        assert said[24][1] == {"not enough data"}
+        assert "ok" in said[33][1]
+        assert said[35][0] == {"not enough data"}
+        assert plant.alerts() == {}
+
+    def test_a_camera_that_was_moved_changes_the_mix(self, plant: HourlyPlant) -> None:
+        """It sees people's backs: half of what they do reads as absent."""
+        plant.days(1, 16, events=100)
+        plant.check(at(16, 15))
+        assert plant.alerts() == {}
+        plant.days(17, 17, events=100, mix=(0.35, 0.1, 0.55))
+        plant.check(at(17, 15))
+        assert plant.alerts() == {"state_mix": {"open"}}
+        assert ("state_mix", "day") in plant.drifting("c1")
+        plant.days(18, 26, events=100)
+        for hour in (14, 14.25):
+            plant.check(at(26, hour))
+        assert plant.alerts() == {"state_mix": {"resolved"}}
+
+    def test_half_the_pace_is_a_rate_shift(self, plant: HourlyPlant) -> None:
+        plant.days(1, 37)
+        plant.check(at(37, 15))
+        assert plant.alerts() == {}
+        plant.days(38, 44, units=30)
+        plant.check(at(44, 15))
+        assert ("rate_shift", "week") in plant.drifting()
+        (row,) = plant.conn.execute(
+            "select current, baseline from analytics.drift"
+            " where signal = 'rate_shift' and span = 'week' and camera_id is null"
+        ).fetchall()
+        assert row[0] / row[1] == pytest.approx(4.5 / 8, abs=0.03), (
+            "a day of 8 was well"
         )
 
-    plant.tell(1, 9)
-    plant.check(at(9, 20))
-    day = plant.events(10, 10, break_lens)
-    put_until(plant, day, broken)
-    plant.check(broken)
-    assert plant.drifting(camera="cam-01") == set()
-    assert plant.alerts() == set()
-    for quarter in range(1, 9):
-        put_until(plant, day, broken + quarter * HOUR / 4)
-        plant.check(broken + quarter * HOUR / 4)
-        if quarter == 4:
-            fired = plant.drifting(camera="cam-01")
-            assert {("confidence_drop", "hour"), ("confidence_low", "hour")} <= fired
-    # Low since the first check that saw it, and for more than an hour.
-    assert ("rolling_low", "last_100") in plant.drifting(camera="cam-01")
-    assert plant.drifting(camera="cam-02") == set()
-    said = {signal for signal, subject, _ in plant.alerts() if "cam-01" in subject}
-    assert {"confidence_drop", "confidence_low", "rolling_low"} <= said
-    # Mended at 14:00, the end of the shift: two clean checks the next day.
-    put_until(plant, day, at(10, 20))
-    plant.tell(11, 13)
-    for now in (at(13, 10), at(13, 10.25)):
-        plant.check(now)
-    left = {s for s, _, state in plant.alerts() if state != "resolved"}
-    assert not left & {"confidence_drop", "confidence_low", "rolling_low"}
+    def test_a_first_week_is_not_enough_data(self, plant: HourlyPlant) -> None:
+        plant.days(1, 4, events=100)
+        plant.days(5, 7, events=100, mean=0.5)
+        for day in range(1, 8):
+            for hour in (8, 14, 23):
+                plant.check(at(day, hour))
+        assert plant.verdicts() == {"not enough data"}
+        assert plant.alerts() == {}
+
+    def test_a_site_that_is_always_low_says_so_once_it_is_known(
+        self, plant: HourlyPlant
+    ) -> None:
+        plant.days(1, 16, mean=0.7)
+        for day in (7, 12, 16):
+            plant.check(at(day, 15))
+        assert plant.drifting() == {("confidence_low", "week")}
 
 
-def put_until(plant: DriftPlant, day: pl.DataFrame, until: datetime) -> None:
-    """Put in what a day's cameras had sent by then; what is there is a duplicate."""
-    from etl.batch import batch_of
-    from etl.door import Door
-
-    time = pl.col("time").str.to_datetime(time_zone="UTC")
-    with Door(plant.dsn) as door:
-        door.admit(batch_of(day.filter(time < until)), "test")
-
-
-def test_a_first_week_is_not_enough_data(dsn: str, conn: Connection) -> None:
-    plant = DriftPlant(dsn, conn, SMALL)
-
-    def dim(frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.with_columns(confidence=pl.col("confidence") - 0.3)
-
-    plant.tell(1, 4)
-    plant.tell(5, 7, dim)
-    for hour in (8, 14, 23):
-        plant.check(at(7, hour))
-    verdicts = conn.execute("select distinct verdict from analytics.drift").fetchall()
-    assert verdicts == [("not enough data",)]
-    assert plant.alerts() == set()
+def lens_hours(
+    now: datetime, *, broken: datetime, mended: datetime | None = None
+) -> Iterator[Seen]:
+    """The day's hours as far as they have come, the open one with a part of them."""
+    for n in range(8):
+        hour = at(10, 6 + n)
+        share = min((now - hour) / HOUR, 1)
+        for camera in ("c1", "c2"):
+            dim = camera == "c1" and hour >= broken and not (mended and hour >= mended)
+            if share > 0:
+                yield Seen(
+                    hour,
+                    camera,
+                    events=int(120 * share),
+                    mean=0.6 if dim else 0.88,
+                    units=int(60 * share),
+                    minutes=int(60 * share),
+                )
 
 
-def test_a_night_shift_that_is_simply_different_is_silent(
-    dsn: str, conn: Connection
-) -> None:
-    shifts = (*ONE_SHIFT, PlantShift("night", 22 * 60, 480, 26 * 60, 30))
-    plant = DriftPlant(dsn, conn, replace(SMALL, workers=6, shifts=shifts))
-
-    def at_night(frame: pl.DataFrame) -> pl.DataFrame:
-        """By night less light, and half of what is working is called idle."""
-        rng = np.random.default_rng(2)
-        hour = pl.col("time").dt.hour()
-        night = (hour >= 22) | (hour < 6)
-        flip = pl.Series(rng.random(frame.height) < 0.5)
-        idle = night & flip & (pl.col("event_type") == "working")
-        return frame.with_columns(
-            confidence=pl.when(night)
-            .then(pl.col("confidence") - 0.15)
-            .otherwise("confidence"),
-            event_type=pl.when(idle).then(pl.lit("idle")).otherwise("event_type"),
-        ).unique(["time", "worker_id", "workstation_id", "event_type"])
-
-    plant.tell(1, 22, at_night)
-    for hour in (2, 5, 8, 14, 23, 26, 30):
-        plant.check(at(22, hour))
-        assert plant.drifting() == set()
-    told = conn.execute(
-        "select count(*) from analytics.drift where verdict = 'ok'"
-        " and signal = 'state_mix' and camera_id is null"
-    ).fetchone()
-    assert told is not None
-    assert told[0] >= 1
-    assert plant.alerts() == set()
+NIGHTS = (("early", 6), ("late", 14), ("night", 22))
 
 
-def test_a_camera_that_was_moved_changes_the_mix(dsn: str, conn: Connection) -> None:
-    plant = DriftPlant(dsn, conn, SMALL)
-
-    def moved(frame: pl.DataFrame) -> pl.DataFrame:
-        """It sees people's backs: what they do reads as absent half of the time."""
-        rng = np.random.default_rng(3)
-        flip = pl.Series(rng.random(frame.height) < 0.5)
-        wrong = flip & pl.col("event_type").is_in(["working", "idle"])
-        absent = pl.when(wrong).then(pl.lit("absent")).otherwise("event_type")
-        keys = ["time", "worker_id", "workstation_id", "event_type"]
-        return frame.with_columns(event_type=absent).unique(keys)
-
-    plant.tell(1, 16)
-    plant.check(at(16, 20))
-    assert plant.drifting() == set()
-    plant.tell(17, 19, moved)
-    plant.check(at(19, 20))
-    assert "state_mix" in {signal for signal, _ in plant.drifting()}
+@plain_only
+def test_a_night_shift_that_is_simply_different_is_silent(conn: Connection) -> None:
+    """Less light by night, half of the work read as idle, half the pace, and nobody
+    from Saturday 06:00 to Sunday 22:00: on Saturday a day's window is all night.
+    """
+    plant = HourlyPlant(conn, NIGHTS)
+    plant.put(Seen(hour, **way(hour)) for hour in working_hours(1, 30))
+    for day in range(8, 31):
+        for hour in (3, 16, 21):
+            plant.check(at(day, hour))
+            assert plant.drifting() == set(), (day, hour)
+    assert plant.verdicts() == {"ok", "not enough data"}
+    assert plant.alerts() == {}
 
 
-def test_half_the_pace_is_a_rate_shift(dsn: str, conn: Connection) -> None:
-    plant = DriftPlant(dsn, conn, SMALL)
+def working_hours(first: int, last: int) -> Iterator[datetime]:
+    """Every hour from Sunday 22:00 to Saturday 06:00, of days (day 1 is a Monday)."""
+    hour = at(first, 0)
+    while hour < at(last + 1, 0):
+        closed_from, closed_to = 5 * 24 + 6, 6 * 24 + 22
+        of_week = hour.weekday() * 24 + hour.hour
+        if not closed_from <= of_week < closed_to:
+            yield hour
+        hour += HOUR
 
-    def slower(frame: pl.DataFrame) -> pl.DataFrame:
-        rng = np.random.default_rng(4)
-        kept = pl.Series(rng.random(frame.height) < 0.5)
-        return frame.filter((pl.col("event_type") != "product_count") | kept)
 
-    plant.tell(1, 36)
-    plant.check(at(36, 20))
-    assert plant.drifting() == set()
-    plant.tell(37, 43, slower)
-    plant.check(at(43, 20))
-    assert ("rate_shift", "week") in plant.drifting()
-    (row,) = conn.execute(
-        "select current, baseline, threshold from analytics.drift"
-        " where signal = 'rate_shift' and span = 'week' and camera_id is null"
-    ).fetchall()
-    assert row[0] / row[1] == pytest.approx(0.5, abs=0.1)
+def way(hour: datetime) -> dict[str, object]:
+    """How an hour is: by night another one."""
+    if 6 <= hour.hour < 22:
+        return {}
+    return {"mean": 0.72, "mix": (0.35, 0.55, 0.1), "units": 30}
+
+
+@plain_only
+def test_weekends_are_no_news(conn: Connection) -> None:
+    """A plant that rests on two days a week: silent on them, and on every Monday."""
+    plant = HourlyPlant(conn)
+    plant.put(
+        Seen(at(day, 6 + n), camera)
+        for day in range(1, 32)
+        if (day - 1) % 7 < 5
+        for n in range(8)
+        for camera in ("c1", "c2")
+    )
+    for day in range(8, 32):
+        for hour in (7, 15):
+            plant.check(at(day, hour))
+    assert "ok" in plant.verdicts()
+    assert plant.alerts() == {}

@@ -1,0 +1,108 @@
+"""What every broker's adapter is to the consumer: take, acknowledge, lag, close."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+# How long `take` waits where nothing comes, before it says so.
+IDLE_S = 0.5
+# Of payloads: what waits to be taken, and what is taken at once, beyond one message.
+MOST_BYTES = 16 << 20
+
+
+@dataclass(slots=True)
+class Message:
+    """What one delivery holds; source says where from, token is the adapter's own."""
+
+    payload: bytes
+    source: str
+    token: Any
+
+
+class Stream(Protocol):
+    """One connection to one broker: messages that are not acknowledged come again.
+
+    Every method raises BrokerGone when the connection is lost. What is of an old
+    connection is never acknowledged on a new one: ids may mean other messages there.
+    """
+
+    async def take(self, most: int, wait_s: float) -> list[Message]:
+        """Up to so many messages, in their order; waits wait_s for more than the first.
+
+        None came within IDLE_S: an empty list.
+        """
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """These are durable; called in the order in which they were taken."""
+
+    async def lag(self) -> int | None:
+        """How many messages the broker holds for us; None where it does not tell."""
+
+    async def close(self, unfinished: Sequence[Message]) -> None:
+        """End the connection; what was taken and not acknowledged is given back."""
+
+
+class Inbox:
+    """Messages that a client pushes, waiting to be taken; all in the loop's thread."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._bytes = 0
+        self._came = asyncio.Event()
+        self._error: Exception | None = None
+
+    def holds(self, most: int) -> bool:
+        """Whether so many messages wait, or as many bytes as may."""
+        return len(self._messages) >= most or self._bytes >= MOST_BYTES
+
+    def put(self, message: Message) -> None:
+        """One more."""
+        self._messages.append(message)
+        self._bytes += len(message.payload)
+        if not self._came.is_set():
+            self._came.set()
+
+    def fail(self, error: Exception) -> None:
+        """The connection is lost: what was not taken must not be taken any more."""
+        self._error = self._error or error
+        self._messages.clear()
+        self._came.set()
+
+    def check(self) -> None:
+        """Raise what the connection was lost for."""
+        if self._error is not None:
+            raise self._error
+
+    async def take(self, most: int, wait_s: float) -> list[Message]:
+        """As Stream.take."""
+        self.check()
+        if not self._messages:
+            self._came.clear()
+            try:
+                await asyncio.wait_for(self._came.wait(), IDLE_S)
+            except TimeoutError:
+                return []
+        if not self.holds(most):
+            await asyncio.sleep(wait_s)
+        self.check()
+        return self._first(most)
+
+    def _first(self, most: int) -> list[Message]:
+        taken: list[Message] = []
+        size = 0
+        while self._messages and len(taken) < most and size < MOST_BYTES:
+            taken.append(self._messages.popleft())
+            size += len(taken[-1].payload)
+        self._bytes -= size
+        return taken
+
+    def left(self) -> list[Message]:
+        """All that nobody has taken."""
+        left = list(self._messages)
+        self._messages.clear()
+        self._bytes = 0
+        return left

@@ -1,0 +1,205 @@
+"""What raises an alert besides drift: silence, late metrics, failing jobs, the disk."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sql import storage
+from sql.connect import Connection
+from sql.drift import Thresholds, set_thresholds
+from tests.support.hours import BEGIN, DAY, HOUR, HourlyPlant, Seen
+
+pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+LAST = 29
+
+
+def at(hour: float, day: int = LAST) -> datetime:
+    """An hour of the 29th day, the same weekday as the 22nd and the 15th."""
+    return BEGIN + (day - 1) * DAY + hour * HOUR
+
+
+@pytest.fixture
+def plant(conn: Connection) -> HourlyPlant:
+    """Two cameras that sent in every hour of the shift (6 to 14, a break at 10) on the
+    same weekday of the weeks before; today, the 29th day, up to 09:00.
+    """
+    plant = HourlyPlant(conn)
+    plant.put(
+        Seen(at(6 + n, day), camera, events=20)
+        for day in (LAST - 21, LAST - 14, LAST - 13, LAST - 7, LAST - 6, LAST)
+        for n in range(3 if day == LAST else 8)
+        for camera in ("c1", "c2")
+    )
+    return plant
+
+
+def silent(plant: HourlyPlant) -> set[tuple[str, str, str]]:
+    """Alerts: signal, subject and state."""
+    rows = plant.conn.execute(
+        "select signal, subject, alert_state from analytics.alerts"
+    ).fetchall()
+    return {(str(a), str(b), str(c)) for a, b, c in rows}
+
+
+def test_a_silent_site_fires_and_resolves(plant: HourlyPlant) -> None:
+    """Half an hour without an event, the break from 10:00 to 10:30 left out."""
+    plant.check(at(9.45))
+    assert silent(plant) == set()
+    plant.put([Seen(at(9), c, events=10, minutes=45) for c in ("c1", "c2")])
+    for hour in (10.1, 10.6):
+        plant.check(at(hour))
+        assert silent(plant) == set(), "15 minutes before the break, 6 after it"
+    plant.check(at(10.8))
+    assert silent(plant) == {("silent_site", "site", "open")}
+    plant.put([Seen(at(10), c, events=5, minutes=55) for c in ("c1", "c2")])
+    for hour in (10.95, 11.2):
+        plant.check(at(hour))
+    assert silent(plant) == {("silent_site", "site", "resolved")}
+
+
+def test_a_silent_camera_fires_while_the_other_sends(plant: HourlyPlant) -> None:
+    plant.put([Seen(at(hour), "c2") for hour in (9, 10, 11)])
+    for hour in (9.9, 11.1, 11.9):
+        plant.check(at(hour))
+    assert silent(plant) == {("silent_camera", "c1", "open")}
+    plant.put([Seen(at(hour), "c1", events=20) for hour in (12, 13)])
+    plant.put([Seen(at(hour), "c2", events=20) for hour in (12, 13)])
+    for hour in (13, 13.25):
+        plant.check(at(hour))
+    assert silent(plant) == {("silent_camera", "c1", "resolved")}
+
+
+def test_a_camera_that_is_often_silent_may_be(plant: HourlyPlant) -> None:
+    """Nobody was at its bench from 07:00 to 09:00 on one day."""
+    plant.conn.execute(
+        "delete from floor.model_hourly h using floor.cameras c where c.camera_key ="
+        " h.camera_key and c.camera_id = 'c1' and h.hour in (%s, %s)",
+        (at(7, LAST - 7), at(8, LAST - 7)),
+    )
+    plant.put([Seen(at(hour), "c2") for hour in (9, 10, 11, 12)])
+    plant.check(at(12.9))
+    assert silent(plant) == set()
+
+
+def test_outside_shifts_or_with_late_metrics_nobody_is_silent(
+    plant: HourlyPlant,
+) -> None:
+    plant.check(at(14.1))
+    plant.check(at(20))
+    assert silent(plant) == set()
+    now = at(10, LAST + 1)
+    plant.check(now - HOUR / 4)
+    assert silent(plant) == {("silent_site", "site", "open")}
+    plant.conn.execute(
+        "update ops.alerts set state = 'resolved', resolved_at = now() - interval '9 y'"
+    )
+    plant.conn.execute("select ops.check_drift(%s)", (now,))
+    assert ("freshness", "metrics", "open") in silent(plant)
+    assert ("silent_site", "site", "open") not in silent(plant)
+
+
+def test_a_longer_silence_can_be_allowed(plant: HourlyPlant) -> None:
+    set_thresholds(plant.conn, "plant", Thresholds(silent_after_s=3 * 3600), "test")
+    plant.check(at(11.9))
+    assert silent(plant) == set()
+    plant.check(at(12.9))
+    assert silent(plant) == {("silent_site", "site", "open")}
+
+
+def test_metrics_are_not_judged_by_the_first_check_after_a_pause(
+    plant: HourlyPlant,
+) -> None:
+    """The refresh of a scheduler that has just begun may still be catching up."""
+    set_thresholds(plant.conn, "plant", Thresholds(silent_after_s=86_400), "test")
+    plant.check(at(8))
+    for hour in (11, 11.25, 11.3, 11.35):
+        plant.conn.execute("select ops.check_drift(%s)", (at(hour),))
+        late = ("freshness", "metrics", "open") in silent(plant)
+        assert late == (hour > 11)
+    for hour in (11.5, 11.75):
+        plant.check(at(hour))
+    assert silent(plant) == {("freshness", "metrics", "resolved")}
+
+
+@pytest.fixture
+def now(plant: HourlyPlant) -> datetime:
+    """The clock's, for what can be seen only now."""
+    del plant
+    return datetime.now(UTC)
+
+
+def test_a_job_that_fails_for_long_fires_and_resolves(
+    plant: HourlyPlant, now: datetime
+) -> None:
+    plant.conn.execute(
+        "insert into ops.jobs"
+        " (job, interval_s, last_ok_at, last_finished_at, last_error)"
+        " values ('prune', 60, %(long)s, %(now)s, 'disk full'),"
+        " ('calendar', 3600, %(long)s, %(now)s, 'once'),"
+        " ('chunks', 60, %(long)s, %(long)s, null)",
+        {"now": now, "long": now - timedelta(minutes=16)},
+    )
+    plant.check(now)
+    assert silent(plant) == {("jobs", "prune", "open")}
+    (detail,) = plant.conn.execute("select detail from ops.alerts").fetchone() or ({},)
+    assert detail["error"] == "disk full"
+    plant.conn.execute("update ops.jobs set last_error = null, last_ok_at = now()")
+    for minutes in (15, 30):
+        plant.check(now + timedelta(minutes=minutes))
+    assert silent(plant) == {("jobs", "prune", "resolved")}
+
+
+def test_a_disk_without_room_fires_and_resolves(
+    plant: HourlyPlant, now: datetime
+) -> None:
+    for free, wanted in ((1, "open"), (99, "open"), (99, "resolved")):
+        plant.conn.execute(
+            "insert into ops.storage values ('/data', %s, 50, 100, now())"
+            " on conflict (folder) do update set free_bytes = excluded.free_bytes",
+            (free,),
+        )
+        plant.check(now)
+        assert silent(plant) == {("disk", "data folder", wanted)}
+        now += timedelta(minutes=15)
+
+
+def test_trouble_of_the_database_ends(plant: HourlyPlant, now: datetime) -> None:
+    """What is well here is no alert, and ends one."""
+    plant.check(now)
+    assert silent(plant) == set()
+    for subject in ("connections", "transaction ids", "old transaction"):
+        plant.conn.execute(
+            "select ops.raise_alert(%s, 'database', %s, 'critical', '{}', %s)",
+            (plant.site_key, subject, now),
+        )
+    for minutes in (15, 30):
+        plant.check(now + timedelta(minutes=minutes))
+    assert {state for _, _, state in silent(plant)} == {"resolved"}
+    assert len(silent(plant)) == 3
+
+
+def test_a_database_without_connections_left_is_trouble(
+    plant: HourlyPlant, now: datetime
+) -> None:
+    """Nine in ten of what the server allows; here: none."""
+    (found,) = plant.conn.execute(
+        "select pg_get_functiondef('ops.server_conditions'::regproc)"
+    ).fetchall()
+    limit = "0.9 * current_setting('max_connections')::integer"
+    assert limit in found[0]
+    plant.conn.execute(found[0].replace(limit, "0").encode())
+    plant.check(now)
+    assert silent(plant) == {("database", "connections", "open")}
+
+
+def test_room_is_that_of_the_disk(tmp_path: Path, conn: Connection) -> None:
+    room = storage.room_of(tmp_path)
+    assert 0 < room.free <= room.total
+    assert room.least >= storage.LEAST_BYTES
+    assert storage.Room(tmp_path, room.least - 1, room.total).low
+    assert not storage.Room(tmp_path, room.least, room.total).low
+    assert storage.note_room(conn) is None, "not the local server"
+    assert conn.execute("select count(*) from ops.storage").fetchone() == (0,)

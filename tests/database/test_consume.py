@@ -1,0 +1,332 @@
+"""Brokers that are really there: every message ends in the tables, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from etl.consume import Consumed, Consumer, Settings
+from etl.consume_url import parse_url
+from etl.streams import label, opening
+from sql.errors import BrokerError
+from tests.support.brokers import (
+    Broker,
+    consuming,
+    kafka_broker,
+    mqtt_broker,
+    nats_broker,
+    rabbitmq_broker,
+    redis_broker,
+)
+from tests.support.http import event
+from tests.support.local_server import open_folder, plain_server, wait_until
+
+pytestmark = [
+    pytest.mark.parametrize("engine", ["plain"], indirect=True),
+    pytest.mark.xdist_group("brokers"),
+]
+BROKERS: dict[str, Callable[[], AbstractContextManager[Broker]]] = {
+    "nats": nats_broker,
+    "mqtt": mqtt_broker,
+    "redis": redis_broker,
+    "kafka": kafka_broker,
+    "rabbitmq": rabbitmq_broker,
+}
+START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module", params=list(BROKERS))
+def shared(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """One broker of a kind for all tests; each begins with an empty queue."""
+    with BROKERS[request.param]() as broker:
+        yield broker
+
+
+def payloads(count: int, worker: str = "W1") -> list[bytes]:
+    """Events of one worker, a second apart."""
+    return [
+        json.dumps(
+            event(time=(START + timedelta(seconds=n)).isoformat(), worker_id=worker)
+        ).encode()
+        for n in range(count)
+    ]
+
+
+def connecting(broker: Broker, name: str = "one", group: str | None = None) -> Any:
+    return opening(parse_url(broker.url), group, name, 500)
+
+
+def subscribe(broker: Broker, name: str = "one", group: str | None = None) -> None:
+    """MQTT keeps messages for sessions that are there: begin one."""
+
+    async def once() -> None:
+        stream = await connecting(broker, name, group)()
+        await stream.close([])
+
+    if broker.kind == "mqtt":
+        asyncio.run(once())
+
+
+def consume(
+    dsn: str,
+    broker: Broker,
+    enough: Callable[[Consumed], bool],
+    names: Sequence[str] = ("one",),
+    group: str | None = None,
+    **settings: Any,
+) -> list[Consumed]:
+    """Consumers in this process, one a name, until together they have had enough."""
+
+    async def run() -> list[Consumed]:
+        source = label(parse_url(broker.url))
+        consumers = [
+            Consumer(
+                dsn,
+                connecting(broker, name, group),
+                source,
+                Settings(most=500, wait_s=0.02, **settings),
+            )
+            for name in names
+        ]
+        tasks = [asyncio.create_task(each.run()) for each in consumers]
+        until = asyncio.get_running_loop().time() + 60
+        while not enough(total([each.consumed for each in consumers])):
+            for task in tasks:
+                if task.done():
+                    task.result()
+            assert asyncio.get_running_loop().time() < until, consumers[0].consumed
+            await asyncio.sleep(0.02)
+        for each in consumers:
+            each.stop()
+        await asyncio.gather(*tasks)
+        return [each.consumed for each in consumers]
+
+    return asyncio.run(run())
+
+
+def total(parts: Sequence[Consumed]) -> Consumed:
+    names = ("messages", "read", "stored", "duplicates", "parked", "failed")
+    return Consumed(**{name: sum(getattr(p, name) for p in parts) for name in names})
+
+
+def lag(broker: Broker, name: str = "one", group: str | None = None) -> int | None:
+    async def ask() -> int | None:
+        stream = await connecting(broker, name, group)()
+        try:
+            if broker.kind == "kafka":
+                # Partitions are known once the group has been joined.
+                for _ in range(40):
+                    await stream.take(1, 0)
+                    if found := await stream.lag():
+                        return found
+            return await stream.lag()
+        finally:
+            await stream.close([])
+
+    return asyncio.run(ask())
+
+
+def one(conn: psycopg.Connection, query: str) -> Any:
+    row = conn.execute(query.encode()).fetchone()
+    return row and row[0]
+
+
+def test_whatever_a_message_holds_ends_in_the_tables(
+    shared: Broker, dsn: str, conn: psycopg.Connection
+) -> None:
+    subscribe(shared)
+    good = payloads(8)
+    deep = b"[" * 40 + b"]" * 40
+    sent = [
+        good[0],
+        b"[" + b",".join(good[1:4]) + b"]",
+        b"\n".join(good[4:6]) + b"\nnonsense\n",
+        b"no json at all",
+        b"\xff\xfe\x00",
+        b'[1, {"time": "yesterday"}, %b]' % good[6],
+        deep,
+        b'{"half":',
+        b"",
+        b"[]",
+        good[0],
+        good[7],
+    ]
+    shared.publish(sent)
+    (done,) = consume(dsn, shared, lambda c: c.messages >= len(sent))
+    assert (done.messages, done.stored, done.duplicates) == (len(sent), 8, 1)
+    assert done.parked == 7
+    assert done.parked_codes == {"malformed": 7}
+    kept = {bytes(raw) for (raw,) in conn.execute("select raw from ingest.rejects")}
+    assert kept == {
+        b"nonsense",
+        b"no json at all",
+        b"\xff\xfe\x00",
+        b"1",
+        b'{"time":"yesterday"}',
+        deep,
+        b'{"half":',
+    }
+    sources = one(conn, "select array_agg(distinct source) from ingest.rejects")
+    assert [source.split(":")[0] for source in sources] == [
+        "amqp" if shared.kind == "rabbitmq" else shared.kind
+    ]
+    # Nothing comes again, not even what was parked.
+    shared.publish([good[0]])
+    (again,) = consume(dsn, shared, lambda c: c.messages >= 1)
+    assert (again.messages, again.duplicates) == (1, 1)
+    if shared.kind not in ("mqtt", "kafka"):
+        wait_until(lambda: lag(shared) == 0)
+
+
+def test_processes_of_a_group_share_a_stream(
+    shared: Broker, dsn: str, conn: psycopg.Connection
+) -> None:
+    names, group = ("first", "second"), "shared" if shared.kind == "mqtt" else None
+    for name in names:
+        subscribe(shared, name, group)
+    shared.publish(payloads(1000))
+
+    def enough(done: Consumed) -> bool:
+        return done.stored + done.duplicates >= 1000
+
+    parts = consume(dsn, shared, enough, names, group)
+    assert one(conn, "select count(*) from floor.events") == 1000
+    # Kafka gives a partition to one process, and a rebalance may repeat some.
+    if shared.kind == "mqtt":
+        assert total(parts).messages == 1000
+
+
+def test_a_message_that_fails_takes_no_other_along(
+    dsn: str, conn: psycopg.Connection
+) -> None:
+    """A server that refuses one worker's events stands for a fault of ours."""
+    conn.execute(
+        """create function public.refuse() returns trigger language plpgsql as $$
+        begin raise exception 'refused' using errcode = 'data_exception'; end $$"""
+    )
+    conn.execute(
+        "create trigger refuse before insert on floor.events for each row "
+        "when (new.confidence = 0.5) execute function public.refuse()"
+    )
+    bad = json.dumps(event(confidence=0.5)).encode()
+    with nats_broker() as broker:
+        broker.publish([*payloads(30, "good"), bad, *payloads(30, "fine")])
+        (done,) = consume(dsn, broker, lambda c: c.messages >= 61)
+        wait_until(lambda: lag(broker) == 0)
+    assert (done.stored, done.parked, done.failed) == (60, 1, 1)
+    assert conn.execute("select code, raw, message from ingest.rejects").fetchall() == [
+        ("failed", bad, "could not be stored: refused")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["nats", "mqtt"])
+def test_the_database_goes_and_comes_back(kind: str, engine: object) -> None:
+    del engine
+    from sql.migrate import migrate
+
+    with open_folder() as home, BROKERS[kind]() as broker:
+        server = plain_server(home)
+        dsn = server.start()
+        try:
+            migrate(dsn)
+            subscribe(broker)
+            broker.publish(payloads(200))
+
+            async def run() -> Consumed:
+                settings = Settings(most=50, wait_s=0.01)
+                consumer = Consumer(dsn, connecting(broker), "here", settings)
+                task = asyncio.create_task(consumer.run())
+                await until(lambda: consumer.consumed.messages >= 200)
+                await asyncio.to_thread(server.stop)
+                await asyncio.to_thread(broker.publish, payloads(300))
+                await until(lambda: consumer.consumed.interruptions >= 2)
+                assert consumer.consumed.messages == 200
+                assert await asyncio.to_thread(server.start) == dsn
+                await until(lambda: consumer.consumed.stored >= 300)
+                assert consumer.consumed.error is None
+                consumer.stop()
+                await task
+                return consumer.consumed
+
+            asyncio.run(run())
+            with psycopg.connect(dsn) as conn:
+                assert one(conn, "select count(*) from floor.events") == 300
+        finally:
+            server.stop()
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    end = asyncio.get_running_loop().time() + 60
+    while not happened():
+        assert asyncio.get_running_loop().time() < end, "waited in vain"
+        await asyncio.sleep(0.02)
+
+
+def test_what_was_taken_and_not_acknowledged_comes_again(
+    shared: Broker, dsn: str, conn: psycopg.Connection
+) -> None:
+    subscribe(shared)
+    shared.publish(payloads(20))
+
+    async def abandon() -> int:
+        stream = await connecting(shared)()
+        taken = []
+        for _ in range(40):
+            taken += await stream.take(500, 0.02)
+            if len(taken) >= 20:
+                break
+        await stream.close(taken)
+        return len(taken)
+
+    assert asyncio.run(abandon()) == 20
+    consume(dsn, shared, lambda c: c.stored >= 20)
+    assert one(conn, "select count(*) from floor.events") == 20
+
+
+@pytest.mark.parametrize("kind", ["nats", "mqtt"])
+def test_killed_and_with_a_broker_that_restarts(
+    kind: str, dsn: str, conn: psycopg.Connection
+) -> None:
+    """kill -9 of the consumer; then the broker goes and comes back."""
+    count = "select count(*) from floor.events"
+    with BROKERS[kind]() as broker:
+        subscribe(broker)
+        broker.publish(payloads(3000))
+        options = ["--name", "one", "--batch", "100"]
+        with consuming(dsn, broker.url, *options):
+            wait_until(lambda: one(conn, count) > 0, 60)
+        with consuming(dsn, broker.url, *options) as process:
+            if kind == "nats":
+                # What the killed had is theirs for a minute: somebody sends it again.
+                broker.publish(payloads(3000))
+            wait_until(lambda: one(conn, count) == 3000, 60)
+            broker.stop()
+            broker.start()
+            broker.publish(payloads(10, "after"))
+            wait_until(lambda: one(conn, count) == 3010, 60)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    row = conn.execute(
+        "select ok, (detail ->> 'stored')::int > 0, detail ->> 'source' "
+        "from ops.job_runs where job = 'consume' and finished_at is not null"
+    ).fetchall()
+    assert row == [(True, True, label(parse_url(broker.url)))]
+
+
+def test_what_does_not_exist_is_said_at_once(dsn: str) -> None:
+    with nats_broker() as broker:
+        missing = Broker(
+            "nats", broker.url.replace("EVENTS", "NOTHING"), lambda _: None
+        )
+        with pytest.raises(BrokerError, match="nats stream add NOTHING"):
+            consume(dsn, missing, lambda _: False)
+    with pytest.raises(BrokerError, match="does not answer"):
+        consume(dsn, broker, lambda _: False)
