@@ -226,8 +226,9 @@ def cost(server: str) -> list[Line]:
             (f"with {10 * drift_cost.EVENTS:,}", took.many),
         )
     ]
-    ratio = middle(took.many) / middle(took.few)
-    same = "10 times the raw events against these"
+    # The best of each: a million new rows give the server other work for a while.
+    ratio = min(took.many) / min(took.few)
+    same = "10 times the raw events against these, the best of each"
     return [*lines, Line(same, f"{ratio:.2f}", "<= 1.2", ratio <= 1.2)]
 
 

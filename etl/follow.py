@@ -44,6 +44,8 @@ class Tail(Source):
         super().__init__(path, block_bytes)
         self._file: BinaryIO = Path(path).open("rb")  # noqa: SIM115 - closed with it
         self._memory = b""
+        # Whether the file no longer holds what was read of it before the last fill.
+        self.is_rewritten = False
 
     def __enter__(self) -> Tail:
         self._stream = self._open.enter_context(self._file)
@@ -51,16 +53,14 @@ class Tail(Source):
         return self
 
     def fill(self) -> bytes:
-        held = len(self.data)
+        held, memory = len(self.data), self._memory
+        at = self.offset + held - len(memory)
         super().fill()
-        self._memory = (self._memory + self.data[held:])[-_REMEMBERED:]
+        # Asked after reading: what stands before it now stood there while we read.
+        found = os.pread(self._file.fileno(), len(memory), at)
+        self.is_rewritten = found != memory
+        self._memory = (memory + self.data[held:])[-_REMEMBERED:]
         return self.data
-
-    def is_rewritten(self) -> bool:
-        """Whether the file no longer holds what was read of it."""
-        at = self.offset + len(self.data)
-        length = len(self._memory)
-        return os.pread(self._file.fileno(), length, at - length) != self._memory
 
     def is_replaced(self) -> bool:
         """Whether its name means another file now, or none."""
@@ -97,6 +97,10 @@ class Growing(Lines):
         while True:
             tail.fill()
             tail.ended = False
+            if tail.is_rewritten:
+                said = f"{tail.name} was truncated; read again from its beginning"
+                self.notices.append(said)
+                return
             if piece := self._whole_lines():
                 ends_soon = False
                 yield piece
@@ -104,10 +108,6 @@ class Growing(Lines):
                     self._stop.wait(self._every_s)
                 continue
             if self._stop.is_set():
-                return
-            if tail.is_rewritten():
-                said = f"{tail.name} was truncated; read again from its beginning"
-                self.notices.append(said)
                 return
             if ends_soon:
                 # It was replaced a while ago and nothing has come: this is all of it.

@@ -10,14 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from etl.simulation.options import LIGHTING_CHANGE, PlantShift, SimulatorOptions
 from scheduler.job import Work
 from scheduler.jobs import retraining as job
 from sql.connect import Connection, connect
 from sql.errors import BadSetting, UnknownRequest
 from sql.retraining import STATES, move, request
 from tests.support.cli import floorpulse, json_of
-from tests.support.drift import BEGIN, DriftPlant
 
 PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -255,40 +253,3 @@ def test_the_job_raises_requests(dsn: str, plant: Plant) -> None:
     work = Work(dsn, plant.conn, None, threading.Event())
     assert job.run(work) == {"raised": 1, "delivered": 0, "not_delivered": 0}
     assert json_of(dsn, "retraining", "check") == {"raised": 0}
-
-
-@PLAIN
-def test_a_lighting_change_ends_in_a_request(dsn: str, conn: Connection) -> None:
-    """From simulated events by way of drift and its alert."""
-    shift = (PlantShift("early", 6 * 60, 480, 13 * 60, 45),)
-    options = SimulatorOptions(
-        site="plant",
-        workers=3,
-        stations=2,
-        timezone="UTC",
-        shifts=shift,
-        confidence_sd=0.06,
-        changes=(LIGHTING_CHANGE,),
-    )
-    plant = DriftPlant(dsn, conn, options)
-    plant.tell(1, 10)
-    found = []
-    for hours in range(14, 14 + 56, 8):
-        day = 11 + hours // 24
-        if hours % 24 == 14:
-            plant.tell(day, day)
-        now = BEGIN + timedelta(days=10, hours=hours)
-        plant.check(now)
-        conn.execute(
-            "select ops.raise_retraining(site_key, %s) from floor.sites", (now,)
-        )
-        if json_of(dsn, "retraining", "list")["requests"]:
-            found.append(now)
-    told = json_of(dsn, "retraining", "show", "1")
-    assert told["reason"] == "confidence"
-    held = [a for a in told["evidence"]["alerts"] if a["held"]]
-    assert {a["signal"] for a in held} == {"confidence_shape"}
-    since = min(datetime.fromisoformat(a["since"]) for a in held)
-    assert since >= BEGIN + timedelta(days=10, hours=6)
-    assert timedelta(0) <= found[0] - since - 48 * HOUR < 8 * HOUR
-    assert told["evidence"]["confidence"]["mean"] < 0.87

@@ -18,11 +18,11 @@ import psycopg
 import pytest
 
 from etl.files import LoadReport
-from etl.follow import Follower
+from etl.follow import Follower, Tail
 from etl.reading import Reading
 from sql.errors import InputError
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
 
@@ -79,6 +79,7 @@ def following(dsn: str, path: Path) -> Iterator[list[LoadReport]]:
         thread.join()
 
 
+@PLAIN
 def test_lines_come_in_as_they_are_finished(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_lines_come_in_as_they_are_finished(
     assert parked == ([13],)
 
 
+@PLAIN
 def test_rotated_files_are_read_to_their_end(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_rotated_files_are_read_to_their_end(
     assert sum("truncated" in notice for notice in report.notices) == 1
 
 
+@PLAIN
 def test_what_was_rotated_away_while_nobody_looked_is_found(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -148,6 +151,7 @@ def test_what_was_rotated_away_while_nobody_looked_is_found(
     assert "what came in between is not known" in reports[0].notices[0]
 
 
+@PLAIN
 def test_a_database_that_goes_away_is_waited_for(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -166,6 +170,22 @@ def test_a_database_that_goes_away_is_waited_for(
     assert (report.read, report.stored, report.duplicates) == (13, 13, 0)
 
 
+def test_an_emptied_file_that_has_outgrown_its_length_is_seen(path: Path) -> None:
+    """Whatever was read of the new content at the old place is not taken."""
+    path.write_text(HEADER + lines(0, 10))
+    with Tail(str(path)) as tail:
+        tail.fill()
+        tail.take(len(tail.data), 11)
+        append(path, lines(10, 400))
+        tail.fill()
+        assert not tail.is_rewritten
+        tail.take(len(tail.data), 390)
+        path.write_text(HEADER + lines(1_000, 3_000))
+        tail.fill()
+        assert tail.is_rewritten
+
+
+@PLAIN
 def test_files_that_cannot_be_followed(dsn: str, tmp_path: Path) -> None:
     for name in ("-", str(tmp_path)):
         follower = Follower(name, Reading(), threading.Event())
@@ -173,6 +193,7 @@ def test_files_that_cannot_be_followed(dsn: str, tmp_path: Path) -> None:
             follower.run(dsn, lambda _: None)
 
 
+@PLAIN
 def test_the_command_is_killed_and_interrupted(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:

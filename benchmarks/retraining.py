@@ -1,0 +1,70 @@
+"""From simulated events to a request: a lighting change on day 11, its alert, 48 hours.
+
+`python -m benchmarks.retraining [--dsn URI]` prints every check and ends with 1 where
+the request does not come with the first check after its alert has held 48 hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from benchmarks.load import fresh
+from etl.simulation.options import LIGHTING_CHANGE, PlantShift, SimulatorOptions
+from sql.connect import Connection, connect, resolve_dsn
+from sql.retraining import list_requests, show
+from tests.support.drift import BEGIN, DriftPlant
+
+EVERY = timedelta(hours=8)
+HELD = timedelta(hours=48)
+PLANT = SimulatorOptions(
+    site="plant",
+    workers=3,
+    stations=2,
+    timezone="UTC",
+    shifts=(PlantShift("early", 6 * 60, 480, 13 * 60, 45),),
+    confidence_sd=0.06,
+    changes=(LIGHTING_CHANGE,),
+)
+
+
+def until_requested(dsn: str, conn: Connection) -> datetime | None:
+    """Days 11 to 14 of the plant, a check every 8 hours; when the request came."""
+    plant = DriftPlant(dsn, conn, PLANT)
+    plant.tell(1, 10)
+    for day in range(11, 15):
+        plant.tell(day, day)
+        for hour in (14, 22, 30):
+            now = BEGIN + timedelta(days=day - 1, hours=hour)
+            plant.check(now)
+            raised = "select ops.raise_retraining(site_key, %s) from floor.sites"
+            conn.execute(raised, (now,))
+            found = len(list_requests(conn, "plant", None))
+            print(f"{now:%Y-%m-%d %H:%M}  alerts {len(plant.alerts())}  open {found}")
+            if found:
+                return now
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it once; 1 where the request comes early, late or never."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dsn", help="a server where databases may be created")
+    server = parser.parse_args(arguments).dsn or resolve_dsn()
+    with fresh(server) as dsn, connect(dsn) as conn:
+        came = until_requested(dsn, conn)
+        if came is None:
+            return 1
+        alerts = show(conn, 1)["evidence"]["alerts"]
+    held = [alert for alert in alerts if alert["held"]]
+    since = min(datetime.fromisoformat(alert["since"]) for alert in held)
+    print(
+        f"{', '.join(alert['signal'] for alert in held)} since {since:%Y-%m-%d %H:%M}"
+    )
+    return 0 if timedelta(0) <= came - since - HELD < EVERY else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
