@@ -24,9 +24,9 @@ import psycopg
 
 from benchmarks.load import events, fresh, load
 from commands.consume import SWITCH_S
-from etl.consume import Consumer, Opening
-from etl.consume_url import parse_url
-from etl.streams import opening
+from etl.brokers.choose import opening
+from etl.brokers.consume import Consumer, Opening
+from etl.brokers.url import parse_url
 from sql.connect import resolve_dsn
 from tests.support.brokers import Broker, consuming, mqtt_broker, nats_broker
 

@@ -32,7 +32,7 @@ from benchmarks.drift_plants import (
     tell,
 )
 from benchmarks.load import fresh
-from etl.door import Door
+from etl.door.admit import Door
 from etl.simulation.options import TWO_SHIFTS
 from sql.calendar_store import ensure_calendar
 from sql.connect import Connection, connect, resolve_dsn

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from etl.batch import batch_of
-from etl.door import Door
+from etl.door.admit import Door
 from etl.simulation.events import draw_day
 from etl.simulation.options import TWO_SHIFTS, PlantShift, SimulatorOptions
 from etl.simulation.plant import draw_traits

@@ -46,8 +46,8 @@ import gc, socket, sys
 import uvicorn
 from fastapi import Request
 from starlette.responses import Response
-from etl.http import create_app
-from etl.http_protocol import WatchfulProtocol
+from etl.http.app import create_app
+from etl.http.protocol import WatchfulProtocol
 
 app = create_app(sys.argv[1])
 

@@ -33,7 +33,7 @@ STATES = ("working", "idle", "absent", "product_count")
 # One load in a process of its own: its memory is that of `floorpulse load`.
 _CHILD = """
 import json, pathlib, re, sys
-from etl.files import load_file
+from etl.files.load import load_file
 report = load_file(sys.argv[1], sys.argv[2])
 # Not getrusage: its maximum is the parent's where that was more.
 status = pathlib.Path("/proc/self/status").read_text()
@@ -44,8 +44,8 @@ print(json.dumps(said))
 # The same by several processes; the memory is that of the largest of them.
 _CREW = """
 import json, resource, sys
-from etl.crew import Crew
-from etl.reading import Reading
+from etl.files.crew import Crew
+from etl.files.reading import Reading
 (result,) = Crew(sys.argv[1], Reading(), 2).load([sys.argv[2]])
 assert result.error is None, result.error
 peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024

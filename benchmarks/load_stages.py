@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import events, fresh
-from etl import door, door_keys, door_parts, door_store
-from etl.contents import open_content
-from etl.door import Door
-from etl.readers_source import Source
-from etl.reading import Reading
+from etl.door import admit as door
+from etl.door import keys as door_keys
+from etl.door import parts as door_parts
+from etl.door import store as door_store
+from etl.door.admit import Door
+from etl.files.contents import open_content
+from etl.files.reading import Reading
+from etl.readers.source import Source
 from sql.connect import resolve_dsn
 
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -19,7 +19,7 @@ import polars as pl
 
 from benchmarks.load import baseline_s, events, fresh, load, timed
 from etl.batch import batch_of
-from etl.door import Door
+from etl.door.admit import Door
 from scheduler.refresh import refresh_with
 from sql.connect import Connection, connect, resolve_dsn
 

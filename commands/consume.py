@@ -13,8 +13,8 @@ from commands.processes import LogLevel, begin
 from commands.session import ready_dsn
 
 if TYPE_CHECKING:
-    from etl.consume import Consumer
-    from etl.consume_watch import Watch
+    from etl.brokers.consume import Consumer
+    from etl.brokers.watch import Watch
 
 # While one thread computes, the others get their turn after so long: sockets wait.
 SWITCH_S = 0.0005
@@ -61,10 +61,10 @@ def consume(
 
     begin(log_level)
     sys.setswitchinterval(SWITCH_S)
-    from etl.consume import Consumer, Settings
-    from etl.consume_url import parse_url
-    from etl.consume_watch import Watch
-    from etl.streams import label, opening, reading
+    from etl.brokers.choose import label, opening, reading
+    from etl.brokers.consume import Consumer, Settings
+    from etl.brokers.url import parse_url
+    from etl.brokers.watch import Watch
 
     address = parse_url(url)
     settings = Settings(batch, wait_ms / 1000, site, reading(address, group))

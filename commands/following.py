@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from commands.output import console, note
 
 if TYPE_CHECKING:
-    from etl.crew import FileResult
-    from etl.files import LoadProgress
-    from etl.reading import Reading
+    from etl.files.crew import FileResult
+    from etl.files.load import LoadProgress
+    from etl.files.reading import Reading
 
 
 def followed(dsn: str, path: str, reading: Reading, every_s: float) -> FileResult:
     """What became of a file until Ctrl-C or SIGTERM."""
-    from etl.crew import FileResult
-    from etl.files import LoadError, LoadReport
-    from etl.follow import Follower
+    from etl.files.crew import FileResult
+    from etl.files.follow import Follower
+    from etl.files.load import LoadError, LoadReport
     from sql.errors import InputError
 
     note(f"Following {path}; Ctrl-C ends it")

@@ -16,9 +16,9 @@ from commands.output import console, note, print_json, print_table
 from commands.session import ready_dsn
 
 if TYPE_CHECKING:
-    from etl.crew import FileResult
-    from etl.files import LoadProgress, LoadReport
-    from etl.reading import Reading
+    from etl.files.crew import FileResult
+    from etl.files.load import LoadProgress, LoadReport
+    from etl.files.reading import Reading
 
     Tell = Callable[[LoadProgress], None]
 
@@ -83,7 +83,7 @@ def load(
 
     Exit code 3: done, but rows were parked or in conflict.
     """
-    from etl.files_found import found
+    from etl.files.found import found
     from sql.errors import BadSetting
 
     reading = _reading(site, timezone, mapping or [], preset, codes)
@@ -121,11 +121,11 @@ def _reading(
     codes_path: str | None,
 ) -> Reading:
     """How the files are to be read; BadSetting for what cannot be."""
-    from etl.layout import EVENTS
-    from etl.preset_codes import read_codes
-    from etl.presets import preset_of
-    from etl.readers_header import parse_mapping
-    from etl.reading import Reading
+    from etl.files.reading import Reading
+    from etl.readers.header import parse_mapping
+    from etl.readers.layout import EVENTS
+    from etl.readers.preset_codes import read_codes
+    from etl.readers.presets import preset_of
     from sql.errors import BadSetting
     from sql.zones import zone
 
@@ -147,7 +147,7 @@ def _load(
     paths: Sequence[str], reading: Reading, jobs: int, *, dry_run: bool
 ) -> list[FileResult]:
     """What became of each file; one that cannot be read does not stop the others."""
-    from etl.crew import Crew, load_all
+    from etl.files.crew import Crew, load_all
 
     dsn = ready_dsn()
     if jobs > 1:

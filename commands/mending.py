@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from etl.mend import Mend
+    from etl.shape.mend import Mend
 
 _SHIFT = re.compile(r"([+-]?)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d+)?)s)?")
 
@@ -18,7 +18,7 @@ def mend_of(
     replace: Sequence[str] | None, shift: str | None, scale: Sequence[str] | None
 ) -> Mend:
     """What --replace, --shift and --scale ask for."""
-    from etl.mend import Mend
+    from etl.shape.mend import Mend
 
     words: dict[str, dict[str, str]] = {}
     for said in replace or ():

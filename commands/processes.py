@@ -16,7 +16,7 @@ from commands.output import note
 from commands.session import ready_dsn
 
 if TYPE_CHECKING:
-    from etl.simulator import Told
+    from etl.simulation.simulator import Told
 
 Host = Annotated[str, option("--host", "Address to listen on.")]
 Port = Annotated[int, option("--port", "Port to listen on.", min=0, max=65535)]
@@ -73,10 +73,10 @@ def serve(
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     import uvicorn
 
-    from etl.http_protocol import WatchfulProtocol
+    from etl.http.protocol import WatchfulProtocol
 
     if api_only:
-        from etl.http import create_app
+        from etl.http.app import create_app
     else:
         from dash_app.server import create_app
 
@@ -194,7 +194,7 @@ def _write(options: Any, output: str) -> None:
 def _tell(options: Any, *, live: bool) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from etl.simulator import run
+    from etl.simulation.simulator import run
 
     stop, caught_up = threading.Event(), threading.Event()
 

@@ -15,7 +15,7 @@ from commands.output import note, print_json, print_table
 from commands.session import database
 
 if TYPE_CHECKING:
-    from etl.validations import ValidationReport
+    from etl.validations.load import ValidationReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +56,7 @@ def load(
 
     Exit code 3: done, but lines were parked.
     """
-    from etl.validations import load_validations
+    from etl.validations.load import load_validations
 
     with database() as conn:
         report = load_validations(conn, file, by or getpass.getuser(), site)
@@ -79,7 +79,7 @@ def sample(
     ] = "-",
 ) -> None:
     """Write events drawn at random as CSV: fill in the verdicts, then load it."""
-    from etl.validations import sampled
+    from etl.validations.load import sampled
 
     with database() as conn:
         rows = sampled(conn, site, model, days=days, count=count, seed=seed)
@@ -183,7 +183,7 @@ def retry(
 
     Exit code 3: some stay parked.
     """
-    from etl.validations import retry as try_again
+    from etl.validations.load import retry as try_again
 
     with database() as conn:
         report = try_again(conn, getpass.getuser(), site, code)

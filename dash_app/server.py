@@ -16,7 +16,7 @@ from dash_app.live import Live
 from dash_app.pages import overview
 from dash_app.security import SecurityHeaders, content_policy
 from dash_app.static import StaticFromMemory
-from etl.http import Api
+from etl.http.app import Api
 from sql.connect import resolve_dsn
 
 log = logging.getLogger(__name__)

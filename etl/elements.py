@@ -10,7 +10,7 @@ import orjson
 import polars as pl
 
 from etl.batch import ORIGIN_SCHEMA
-from etl.shape import FIELDS
+from etl.shape.rules import FIELDS
 
 DEEPEST = 16
 NAMES = {name: name for name in FIELDS} | {"timestamp": "time"}

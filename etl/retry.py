@@ -16,10 +16,10 @@ from typing import Any
 import polars as pl
 from psycopg.types.json import Jsonb
 
-from etl.door import Door
-from etl.door_parts import Prepared
-from etl.mend import UNCHANGED, Mend
-from etl.reading import reading_of
+from etl.door.admit import Door
+from etl.door.parts import Prepared
+from etl.files.reading import reading_of
+from etl.shape.mend import UNCHANGED, Mend
 from sql.connect import Connection
 from sql.errors import BadSetting, InputError
 from sql.keys import audit

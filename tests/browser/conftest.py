@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from etl.simulation.options import SimulatorOptions
-from etl.simulator import Told, run
+from etl.simulation.simulator import Told, run
 from scheduler.refresh import refresh_site
 from sql.connect import connect
 from sql.sites import SiteChange, set_site

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from dash_app import formats
 from etl.batch import batch_of
-from etl.door import Door
+from etl.door.admit import Door
 from scheduler.refresh import refresh_site
 from sql.connect import connect
 from tests.browser.conftest import OTHER_SITE, SITE, Watched

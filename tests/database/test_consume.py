@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from etl.consume import Consumed, Consumer, Settings
-from etl.consume_url import parse_url
-from etl.streams import label, opening
+from etl.brokers.choose import label, opening
+from etl.brokers.consume import Consumed, Consumer, Settings
+from etl.brokers.url import parse_url
 from sql.errors import BrokerError
 from tests.support.brokers import (
     Broker,

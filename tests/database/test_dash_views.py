@@ -11,7 +11,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from etl.simulation.options import SimulatorOptions
-from etl.simulator import Told, run
+from etl.simulation.simulator import Told, run
 from scheduler.refresh import refresh_site
 from sql.connect import connect
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from etl.batch import batch_of
-from etl.door import Admission, Door
+from etl.door.admit import Admission, Door
 
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
 GOOD = {

@@ -16,11 +16,11 @@ import psycopg
 import pytest
 import zstandard
 
-from etl import files
-from etl.door import Door, Progress
-from etl.door_parts import Prepared
-from etl.files import LoadError, LoadReport, load_file
-from etl.reading import Reading
+from etl.door.admit import Door, Progress
+from etl.door.parts import Prepared
+from etl.files import load as files
+from etl.files.load import LoadError, LoadReport, load_file
+from etl.files.reading import Reading
 from sql.errors import InputError
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
@@ -377,7 +377,7 @@ def test_two_loads_of_one_file_at_once(
 ) -> None:
     path.write_text(many())
     code = (
-        "import sys; from etl.files import load_file; "
+        "import sys; from etl.files.load import load_file; "
         f"r = load_file(sys.argv[1], sys.argv[2], block_bytes={SMALL_BLOCK}); "
         "print(r.read, r.stored, r.duplicates)"
     )

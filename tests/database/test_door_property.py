@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.batch import batch_of
-from etl.door import Counts, Door
+from etl.door.admit import Counts, Door
 
 pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import zstandard
 
-from etl.http_events import DEEPEST, MOST_EVENTS
+from etl.http.events import DEEPEST, MOST_EVENTS
 from tests.support.http import V1, event, serving
 
 EVENTS = f"{V1}/events"

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import zstandard
 
-from etl import http_files
+from etl.http import files as http_files
 from sql.keys import KeyTerms, create_key
 from sql.sites import SiteChange, set_site
 from tests.support.http import V1, event, serving

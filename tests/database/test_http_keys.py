@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
-from etl.http_access import KEEP_S
-from etl.http_limits import Bucket, Buckets
+from etl.http.access import KEEP_S
+from etl.http.limits import Bucket, Buckets
 from sql.errors import BadSetting
 from sql.keys import KeyTerms, create_key, list_keys, revoke_key
 from tests.support.cli import floorpulse, json_of

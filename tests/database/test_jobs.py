@@ -15,10 +15,10 @@ import psutil
 import psycopg
 import pytest
 
-from etl.crew import Crew
-from etl.files import load_file
-from etl.parts import PartStream, parts_of
-from etl.reading import Reading
+from etl.files.crew import Crew
+from etl.files.load import load_file
+from etl.files.parts import PartStream, parts_of
+from etl.files.reading import Reading
 from tests.support.cli import floorpulse, json_of
 
 PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
@@ -58,7 +58,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     def split(path: str, reading: Reading) -> list[Any]:
         return parts_of(path, reading, PART)
 
-    monkeypatch.setattr("etl.crew.parts_of", split)
+    monkeypatch.setattr("etl.files.crew.parts_of", split)
 
 
 @PLAIN
@@ -117,9 +117,9 @@ def test_files_that_cannot_be_read_do_not_stop_their_neighbours(
 
 _LOAD = f"""
 import sys
-from etl import crew
-from etl.parts import parts_of
-from etl.reading import Reading
+from etl.files import crew
+from etl.files.parts import parts_of
+from etl.files.reading import Reading
 crew.parts_of = lambda path, reading: parts_of(path, reading, {PART})
 crew.Crew(sys.argv[1], Reading(), 2).load([sys.argv[2]])
 """

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from etl.batch import batch_of
-from etl.door import Door
+from etl.door.admit import Door
 from scheduler.refresh import refresh_with
 from sql.connect import Connection
 

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from etl.batch import batch_of
-from etl.door import Door
-from etl.validations import Sender, ValidationReport, admit
+from etl.door.admit import Door
+from etl.validations.load import Sender, ValidationReport, admit
 from sql.connect import Connection
 from tests.support.cli import floorpulse, json_of
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from etl.door import Door
-from etl.files import LoadError, LoadReport, load_file
-from etl.reading import Reading
+from etl.door.admit import Door
+from etl.files.load import LoadError, LoadReport, load_file
+from etl.files.reading import Reading
 from sql.connect import connect
 from sql.errors import InputError
 from tests.support.cli import floorpulse, json_of

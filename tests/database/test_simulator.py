@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from etl.simulation.options import PlantShift, SimulatorOptions
+from etl.simulation.simulator import Told, open_plant, run
 from etl.simulation.stream import Stream
-from etl.simulator import Told, open_plant, run
 from sql.connect import Connection
 from sql.errors import BadSetting, InputError
 from sql.shifts import list_shifts
@@ -166,7 +166,7 @@ def test_another_plant_on_the_same_site_is_refused(dsn: str) -> None:
 def test_two_processes_on_one_site_are_refused(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.simulator.LOCK_EVERY_S", 0.05)
+    monkeypatch.setattr("etl.simulation.simulator.LOCK_EVERY_S", 0.05)
     with simulated(dsn), pytest.raises(InputError, match="another process"):
         run(dsn, PLANT, threading.Event())
 

@@ -23,8 +23,8 @@ import polars as pl
 import pytest
 
 from etl.batch import batch_of
-from etl.door import Door
-from etl.validations import Sender, ValidationReport, admit
+from etl.door.admit import Door
+from etl.validations.load import Sender, ValidationReport, admit
 from scheduler import pipeline
 from sql.connect import Connection, connect
 from sql.errors import BadSetting

@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import binomtest
 
 from etl.batch import batch_of
-from etl.door import Door
-from etl.validations import Sender, ValidationReport, admit, load_validations
+from etl.door.admit import Door
+from etl.validations.load import Sender, ValidationReport, admit, load_validations
 from sql.connect import Connection, connect
 from sql.keys import KeyTerms, create_key
 from tests.support.cli import floorpulse, json_of

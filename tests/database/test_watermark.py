@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.files import load_file
+from etl.files.load import load_file
 from scheduler.refresh import refresh_site
 from sql.connect import connect
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from etl.files import LoadReport
-from etl.follow import Follower, Tail
-from etl.reading import Reading
+from etl.files.follow import Follower, Tail
+from etl.files.load import LoadReport
+from etl.files.reading import Reading
 from sql.errors import InputError
 
 PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)

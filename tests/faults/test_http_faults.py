@@ -130,8 +130,8 @@ def test_every_answered_event_is_stored_when_the_server_is_killed(
 def test_a_database_that_is_locked_is_answered_503_and_comes_back(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.http_gather.PATIENCE_S", 1.0)
-    monkeypatch.setattr("etl.http_gather._STATEMENT_S", "3s")
+    monkeypatch.setattr("etl.http.gather.PATIENCE_S", 1.0)
+    monkeypatch.setattr("etl.http.gather._STATEMENT_S", "3s")
     with serving(dsn) as api, psycopg.connect(dsn) as conn:
         assert api.post(EVENTS, json=event()).json()["stored"] == 1
         conn.execute("lock table floor.dirty in access exclusive mode")

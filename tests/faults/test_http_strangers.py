@@ -46,7 +46,7 @@ def received(line: socket.socket) -> bytes:
 def test_heads_that_never_end_are_cut_off(
     api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.http_protocol.HEAD_S", 0.5)
+    monkeypatch.setattr("etl.http.protocol.HEAD_S", 0.5)
     asked = f"GET {V1}/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with ExitStack() as stack:
         # Nothing at all, half a head, and half of a second one.
@@ -74,7 +74,7 @@ def test_heads_that_grow_for_ever_are_cut_off(api: httpx.Client) -> None:
 def test_a_body_that_comes_too_slowly(
     api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.http_body.LONGEST_WAIT_S", 0.3)
+    monkeypatch.setattr("etl.http.body.LONGEST_WAIT_S", 0.3)
     with connected(api, f"{HEAD}Content-Length: 500\r\n\r\n[") as line:
         assert received(line).startswith(b"HTTP/1.1 408")
 
@@ -132,7 +132,7 @@ def test_slow_strangers_keep_nobody_out(
     api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bodies that are being read hold no more than their share."""
-    monkeypatch.setattr("etl.http_body.LONGEST_WAIT_S", 2.0)
+    monkeypatch.setattr("etl.http.body.LONGEST_WAIT_S", 2.0)
     with ExitStack() as stack:
         for _ in range(50):
             sent = f"{HEAD}Content-Length: 16000000\r\n\r\n[{' ' * 1000}"

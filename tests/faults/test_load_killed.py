@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from etl.files import LoadError, LoadReport, load_file
+from etl.files.load import LoadError, LoadReport, load_file
 
 ROWS = 30_000
 BLOCK = 100_000
@@ -25,7 +25,7 @@ HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 # Slow enough to be killed between any two steps, as fast as the machine otherwise.
 LOAD = f"""
 import sys, time
-from etl.files import load_file
+from etl.files.load import load_file
 load_file(sys.argv[1], sys.argv[2], block_bytes={BLOCK},
           progress=lambda _: time.sleep(0.02))
 """

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from etl.simulation.options import PlantShift, SimulatorOptions
+from etl.simulation.simulator import open_plant
 from etl.simulation.stream import Stream
-from etl.simulator import open_plant
 from sql.connect import Connection, connect
 from sql.embedded import EmbeddedServer
 from sql.migrate import migrate
@@ -29,7 +29,7 @@ PLANT = SimulatorOptions(
 )
 PROGRAM = """
 import sys, threading
-from etl.simulator import run
+from etl.simulation.simulator import run
 from tests.faults.test_simulator_process import PLANT
 run(sys.argv[1], PLANT, threading.Event())
 """

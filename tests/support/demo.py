@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from etl.simulation.options import SimulatorOptions
-from etl.simulator import Told, run
+from etl.simulation.simulator import Told, run
 
 
 def load_demo(dsn: str, hours: float = 72.0) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from etl.batch import batch_of
-from etl.door import Door
+from etl.door.admit import Door
 from etl.simulation.events import draw_day
 from etl.simulation.options import SimulatorOptions
 from etl.simulation.plant import draw_traits

@@ -15,15 +15,15 @@ from typing import Any
 import httpx
 import uvicorn
 
-from etl.http import create_app
-from etl.http_protocol import WatchfulProtocol
+from etl.http.app import create_app
+from etl.http.protocol import WatchfulProtocol
 from tests.support.local_server import ROOT, wait_until
 
 V1 = "/api/v1"
 SERVES = """
 import socket, sys
 import uvicorn
-from etl.http import create_app
+from etl.http.app import create_app
 bound = socket.socket(fileno=int(sys.argv[2]))
 config = uvicorn.Config(create_app(sys.argv[1]), log_level="warning", access_log=False)
 uvicorn.Server(config).run(sockets=[bound])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from etl.files import load_file
+from etl.files.load import load_file
 from scheduler.refresh import refresh_site
 from sql.calendar import Break
 from sql.connect import connect

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from etl.consume_batch import LONGEST_PARKED, batch_of_messages
-from etl.consume_url import parse_url
-from etl.readers import LONGEST_LINE
-from etl.stream import Message
-from etl.streams import label
+from etl.brokers.batch import LONGEST_PARKED, batch_of_messages
+from etl.brokers.choose import label
+from etl.brokers.stream import Message
+from etl.brokers.url import parse_url
+from etl.readers.open import LONGEST_LINE
 from sql.errors import BadSetting
 
 

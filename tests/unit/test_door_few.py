@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.door_few import Known, Plain, ordered, plain, unmet
-from etl.readers_ndjson import texts_of
-from etl.shape import FIELDS, shape
-from etl.shape_time import civil_columns, instant_us
+from etl.door.few import Known, Plain, ordered, plain, unmet
+from etl.readers.ndjson import texts_of
+from etl.shape.rules import FIELDS, shape
+from etl.shape.time import civil_columns, instant_us
 from sql.wall_clock import DAY, micros
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

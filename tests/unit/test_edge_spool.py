@@ -18,7 +18,7 @@ from etl.edge.size import Size
 from etl.edge.spool import Spool
 from etl.edge.status import prometheus, status
 from etl.edge.store import NAME
-from etl.readers import LONGEST_LINE as SERVERS_LONGEST_LINE
+from etl.readers.open import LONGEST_LINE as SERVERS_LONGEST_LINE
 from tests.support.edge import line
 
 STATE = [line(n) for n in range(100)]

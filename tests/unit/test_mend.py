@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from etl.mend import UNCHANGED, Mend
-from etl.shape_codes import WRONG_TYPE
+from etl.shape.codes import WRONG_TYPE
+from etl.shape.mend import UNCHANGED, Mend
 from sql.errors import BadSetting
 
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.batch import Batch
-from etl.readers import LONGEST_LINE, has_long_line, require_utf8
-from etl.readers_header import open_reader, parse_mapping
-from etl.readers_source import Source
+from etl.readers.header import open_reader, parse_mapping
+from etl.readers.open import LONGEST_LINE, has_long_line, require_utf8
+from etl.readers.source import Source
 from sql.errors import InputError
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
@@ -239,7 +239,7 @@ def test_wrong_encoding_says_line_and_byte() -> None:
 
 
 def test_utf8_is_checked_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etl.readers._UTF8_PIECE", 3)
+    monkeypatch.setattr("etl.readers.open._UTF8_PIECE", 3)
     require_utf8("aé😀ü\nbcdé".encode(), "f", 1)
     with pytest.raises(InputError, match=r"line 2, byte 3 of the line is 0xff"):
         require_utf8("aé😀ü\né".encode() + b"\xff", "f", 1)

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from etl.shape import Shaped, SiteRules, shape
-from etl.shape_codes import WRONG_TYPE
+from etl.shape.codes import WRONG_TYPE
+from etl.shape.rules import Shaped, SiteRules, shape
 
 ARRIVAL = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 GOOD = {

@@ -8,8 +8,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.shape_civil import _FEW, civil
-from etl.shape_time import civil_columns
+from etl.shape.civil import _FEW, civil
+from etl.shape.time import civil_columns
 
 DIGITS = "0123456789"
 # Times at the edges, plain and not, of which others are made by changing characters.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.shape import Shaped, SiteRules, shape
-from etl.shape_time import NaiveTimes, ZoneSpan
+from etl.shape.rules import Shaped, SiteRules, shape
+from etl.shape.time import NaiveTimes, ZoneSpan
 from sql.zones import zone
 
 ARRIVAL = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

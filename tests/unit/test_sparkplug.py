@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from etl.sparkplug import PAYLOAD, Sparkplug
-from etl.stream import Message
+from etl.brokers.sparkplug import PAYLOAD, Sparkplug
+from etl.brokers.stream import Message
 
 AT = 1_793_520_000_000
 

@@ -1,0 +1,1 @@
+"""Events from brokers: one consumer loop, an adapter for each."""

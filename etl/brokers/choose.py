@@ -1,0 +1,80 @@
+"""Which adapter a broker's URL needs; each client is imported only where it is used."""
+
+# ruff: noqa: PLC0415
+from __future__ import annotations
+
+import hashlib
+import socket
+
+from etl.brokers.batch import batch_of_messages
+from etl.brokers.consume import Opening, Reading
+from etl.brokers.stream import Stream
+from etl.brokers.url import Address
+from sql.errors import BadSetting
+
+GROUP = "floorpulse"
+
+
+def opening(
+    address: Address, group: str | None, name: str | None, most: int
+) -> Opening:
+    """How to connect: group is shared by processes, name is this one's own.
+
+    An MQTT name stands for a session with its subscription, so the topic is part of it.
+    """
+    own = name or socket.gethostname()
+
+    async def opened() -> Stream:
+        match address.kind:
+            case "nats":
+                from etl.brokers.nats import open_nats
+
+                return await open_nats(address, group or GROUP, own, most)
+            case "mqtt":
+                from etl.brokers.mqtt import open_mqtt
+
+                return await open_mqtt(address, group, name or _session(address), most)
+            case "redis":
+                from etl.brokers.redis import open_redis
+
+                return await open_redis(address, group or GROUP, own)
+            case "rabbitmq":
+                from etl.brokers.rabbitmq import open_rabbitmq
+
+                return await open_rabbitmq(address, own, most)
+            case _:
+                from etl.brokers.kafka import open_kafka
+
+                return await open_kafka(address, group or GROUP, own)
+
+    return opened
+
+
+def reading(address: Address, group: str | None) -> Reading:
+    """What messages hold: JSON, or with mqtt://...?format=sparkplug Sparkplug B."""
+    said = address.options.get("format", "json")
+    if said == "json":
+        return batch_of_messages
+    if said != "sparkplug" or address.kind != "mqtt":
+        raise BadSetting(
+            f"The format {said!r} is not known here, only json, and sparkplug for MQTT"
+        )
+    if group is not None:
+        raise BadSetting(
+            "Sparkplug cannot be shared by a group: a birth that names aliases would "
+            "come to one process, and data to another"
+        )
+    from etl.brokers.sparkplug import Sparkplug
+
+    return Sparkplug().read
+
+
+def _session(address: Address) -> str:
+    topic = hashlib.sha256(address.path.encode()).hexdigest()[:8]
+    return f"floorpulse-{socket.gethostname()}-{topic}"
+
+
+def label(address: Address) -> str:
+    """What is read, without where and as whom: the source of what is parked whole."""
+    read = address.options.get("queue") or address.options.get("stream")
+    return f"{address.kind}:{read or address.path}"

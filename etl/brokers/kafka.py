@@ -1,0 +1,173 @@
+"""Kafka: a consumer group whose offsets are committed after the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as Record
+
+from etl.brokers.stream import IDLE_S, Message
+from etl.brokers.url import Address
+from sql.errors import BadSetting, BrokerError, BrokerGone
+
+T = TypeVar("T")
+# A group that is new begins with what is there; nothing is committed by itself.
+_ALWAYS = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+_REFUSED = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError._AUTHENTICATION,
+}
+# Another process of the group has the partition now: it stores what we could not mark.
+_MOVED = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError._NO_OFFSET,
+    KafkaError._ASSIGNMENT_LOST,
+}
+# Told in between; the client goes on by itself.
+_PASSING = {KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}
+_ANSWER_S = 10.0
+
+
+class KafkaStream:
+    """See Stream. The client blocks, so it has a thread of its own, and only one."""
+
+    def __init__(self, client: Client, topic: str) -> None:
+        self._client, self._topic = client, topic
+        self._thread = ThreadPoolExecutor(1, "kafka")
+        self._error: BrokerError | None = None
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, work)
+        except KafkaException as error:
+            raise _told(error.args[0]) from error
+
+    async def begin(self) -> None:
+        """Find the topic, and join the group."""
+
+        def join() -> None:
+            found = self._client.list_topics(self._topic, timeout=_ANSWER_S)
+            error = found.topics[self._topic].error
+            if error is not None:
+                raise KafkaException(error)
+            self._client.subscribe([self._topic])
+
+        await self._in_thread(join)
+
+    def failed(self, error: KafkaError) -> None:
+        """What the client tells of itself: only an end of all brokers ends us."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN or error.fatal():
+            self._error = BrokerGone(f"Kafka: {error.str()}")
+
+    async def take(self, most: int, wait_s: float) -> list[Message]:
+        """As Stream.take."""
+        records = await self._in_thread(lambda: self._client.consume(1, IDLE_S))
+        if records and most > 1:
+            rest = most - len(records)
+            records += await self._in_thread(lambda: self._client.consume(rest, wait_s))
+        if self._error is not None:
+            raise self._error
+        return [self._message(record) for record in records if _is_record(record)]
+
+    def _message(self, record: Record) -> Message:
+        token = (record.topic(), record.partition(), record.offset())
+        # No value (a tombstone) says that something ended: no event.
+        return Message(record.value() or b"", f"kafka:{self._topic}", token)
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """As Stream.acknowledge: the next offset of each partition."""
+        following: dict[tuple[str, int], int] = {}
+        for message in messages:
+            topic, partition, offset = message.token
+            following[topic, partition] = offset + 1
+        offsets = [TopicPartition(*place, at) for place, at in following.items()]
+
+        def commit() -> None:
+            try:
+                self._client.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVED:
+                    raise
+
+        await self._in_thread(commit)
+
+    async def lag(self) -> int | None:
+        """Records of our partitions that are not committed."""
+
+        def count() -> int | None:
+            ours = self._client.assignment()
+            behind = 0
+            for place in (
+                self._client.committed(ours, timeout=_ANSWER_S) if ours else []
+            ):
+                low, high = self._client.get_watermark_offsets(place, timeout=_ANSWER_S)
+                behind += high - (place.offset if place.offset >= 0 else low)
+            return behind
+
+        return await self._in_thread(count)
+
+    async def close(self, unfinished: Sequence[Message]) -> None:
+        """As Stream.close: leaves the group, whose others go on at once."""
+        del unfinished
+        await self._in_thread(self._client.close)
+        self._thread.shutdown()
+
+
+def _is_record(record: Record) -> bool:
+    error = record.error()
+    if error is None:
+        return True
+    if error.code() in _PASSING:
+        return False
+    raise _told(error)
+
+
+def _told(error: KafkaError) -> BrokerError:
+    kind = BrokerError if error.code() in _REFUSED else BrokerGone
+    return kind(f"Kafka: {error.str()}")
+
+
+async def open_kafka(address: Address, group: str, name: str) -> KafkaStream:
+    """Connect to kafka://host,host/topic; ?options with a dot are librdkafka's own."""
+    brokers = ",".join(f"{host}:{port or 9092}" for host, port in address.hosts)
+    stream: list[KafkaStream] = []
+
+    def failed(error: KafkaError) -> None:
+        for each in stream:
+            each.failed(error)
+
+    own: dict[str, Any] = {
+        "bootstrap.servers": brokers,
+        "group.id": group,
+        "client.id": f"floorpulse-{name}",
+        "error_cb": failed,
+    }
+    if address.user is not None:
+        own |= {"sasl.username": address.user, "sasl.password": address.password or ""}
+    try:
+        client = Client(address.given((), prefix=".") | own | _ALWAYS)
+    except KafkaException as error:
+        raise BadSetting(f"Kafka: {error.args[0].str()}") from error
+    stream.append(KafkaStream(client, address.path))
+    try:
+        await stream[0].begin()
+    except BrokerError:
+        await stream[0].close([])
+        raise
+    return stream[0]

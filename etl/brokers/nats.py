@@ -1,0 +1,226 @@
+"""NATS JetStream: a durable pull consumer, shared by all processes of a group."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js import api
+
+from etl.brokers.stream import Inbox, Message
+from etl.brokers.url import Address
+from sql.errors import BrokerError, BrokerGone
+
+# A message that is not acknowledged for so long is given to somebody else.
+ACK_WAIT_S = 60
+# Of all processes of a group together.
+MOST_UNACKNOWLEDGED = 100_000
+# As large as the largest message that a server can be told to allow.
+LARGEST_PULL = 64 << 20
+_PULL_S = 10.0
+_NAK = b"-NAK"
+_LOST = (nats.errors.Error, OSError, asyncio.TimeoutError)
+# Statuses that end one pull and no more.
+_NO_MESSAGES, _TIMEOUT, _CONFLICT, _NOBODY = "404", "408", "409", "503"
+_FATAL = ("Consumer Deleted", "Consumer is push based", "Consumer not found")
+
+
+class NatsStream:
+    """See Stream. Pulls ahead: a batch is on its way while one is worked on."""
+
+    def __init__(self, client: Client, address: Address, group: str, most: int) -> None:
+        self._client, self._js = client, client.jetstream()
+        self._stream, _, self._subject = address.path.partition("/")
+        self._group, self._most = group, most
+        self._inbox = Inbox()
+        self._reply = client.new_inbox()
+        self._listening: Subscription | None = None
+        self._due, self._pulled_at = 0, 0.0
+
+    async def begin(self) -> None:
+        """Find or make the consumer, and listen."""
+        try:
+            config = (await self._js.consumer_info(self._stream, self._group)).config
+        except nats.js.errors.NotFoundError:
+            config = await self._make()
+        _require_fit(config, self._subject)
+        self._listening = await self._client.subscribe(
+            self._reply, cb=self._came, pending_msgs_limit=-1
+        )
+
+    async def _make(self) -> api.ConsumerConfig:
+        wanted = api.ConsumerConfig(
+            durable_name=self._group,
+            description="floorpulse consume",
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_deliver=-1,
+            max_ack_pending=MOST_UNACKNOWLEDGED,
+            filter_subject=self._subject or None,
+        )
+        try:
+            return (await self._js.add_consumer(self._stream, wanted)).config
+        except nats.js.errors.NotFoundError as error:
+            raise BrokerError(
+                f"NATS has no stream {self._stream!r}: make it (nats stream add "
+                f"{self._stream} --subjects 'floor.>' --storage file), or name another"
+            ) from error
+
+    async def _came(self, msg: Msg) -> None:
+        if msg.headers is not None and "Status" in msg.headers and not msg.reply:
+            self._status(msg.headers)
+            return
+        self._due -= 1
+        self._inbox.put(Message(msg.data, f"nats:{msg.subject}", msg.reply))
+
+    def _status(self, headers: dict[str, str]) -> None:
+        code, said = headers["Status"], headers.get("Description", "")
+        if code in (_NO_MESSAGES, _TIMEOUT, _CONFLICT):
+            self._due = 0
+            if said.startswith(_FATAL):
+                self._inbox.fail(BrokerGone(f"NATS: {said}"))
+        elif code == _NOBODY:
+            self._inbox.fail(BrokerGone("NATS: JetStream does not answer"))
+
+    def lost(self) -> None:
+        """The connection has ended."""
+        self._inbox.fail(BrokerGone("The connection to NATS was lost"))
+
+    async def take(self, most: int, wait_s: float) -> list[Message]:
+        """As Stream.take."""
+        await self._pull()
+        messages = await self._inbox.take(most, wait_s)
+        await self._pull()
+        return messages
+
+    async def _pull(self) -> None:
+        """Ask for more where little is on its way; forget a pull that was lost."""
+        now = time.monotonic()
+        if self._due and now > self._pulled_at + 2 * _PULL_S:
+            self._due = 0
+        if self._due > self._most // 2 or self._inbox.holds(self._most):
+            return
+        asked = {
+            "batch": self._most,
+            "max_bytes": LARGEST_PULL,
+            "expires": int(_PULL_S * 1e9),
+        }
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._group}"
+        self._due, self._pulled_at = self._due + self._most, now
+        await self._send(subject, json.dumps(asked).encode(), self._reply)
+
+    async def _send(self, subject: str, data: bytes = b"", reply: str = "") -> None:
+        self._inbox.check()
+        try:
+            await self._client.publish(subject, data, reply)
+        except _LOST as error:
+            raise BrokerGone(f"NATS: {error}") from error
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """As Stream.acknowledge."""
+        for message in messages:
+            await self._send(message.token)
+
+    async def lag(self) -> int | None:
+        """Messages not delivered yet, and those that nobody has acknowledged."""
+        try:
+            info = await self._js.consumer_info(self._stream, self._group)
+        except _LOST as error:
+            raise BrokerGone(f"NATS: {error}") from error
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def close(self, unfinished: Sequence[Message]) -> None:
+        """As Stream.close; what is given back comes at once, to whoever asks first."""
+        try:
+            if self._client.is_connected:
+                await self._give_back(unfinished)
+        except _LOST as error:
+            raise BrokerGone(f"NATS: {error}") from error
+        finally:
+            await self._client.close()
+
+    async def _give_back(self, unfinished: Sequence[Message]) -> None:
+        # First nobody listens any more: a pull of ours would get them all once more.
+        if self._listening is not None:
+            await self._listening.unsubscribe()
+            await self._client.flush()
+        messages = [*unfinished, *self._inbox.left()]
+        for message in messages:
+            await self._send(message.token, _NAK)
+        await self._client.flush()
+        # The first may have gone to that pull all the same (seen with NATS 2.9).
+        for message in messages[:1]:
+            await self._send(message.token, _NAK)
+        await self._client.flush()
+
+
+def _require_fit(config: api.ConsumerConfig, subject: str) -> None:
+    """A consumer that was made by others must not lose anything."""
+    said = None
+    if config.deliver_subject:
+        said = "it is a push consumer"
+    elif config.ack_policy != api.AckPolicy.EXPLICIT:
+        said = "it does not want every message acknowledged (AckPolicy explicit)"
+    elif (config.max_deliver or -1) > 0:
+        said = f"it gives a message up after {config.max_deliver} deliveries"
+    elif (config.filter_subject or "") != subject:
+        said = f"its subject is {config.filter_subject!r}, not {subject!r}"
+    if said:
+        name = config.durable_name
+        raise BrokerError(f"The consumer {name!r} does not fit: {said}. Use --group")
+
+
+async def open_nats(address: Address, group: str, name: str, most: int) -> NatsStream:
+    """Connect to a server or a cluster, to STREAM or STREAM/subject."""
+    options: dict[str, Any] = address.given(("credentials", "token"))
+    if "credentials" in options:
+        options["user_credentials"] = options.pop("credentials")
+    if address.user is not None:
+        options |= {"user": address.user, "password": address.password or ""}
+    client = Client()
+    stream: list[NatsStream] = []
+
+    async def closed() -> None:
+        for each in stream:
+            each.lost()
+
+    async def failed(_: Exception) -> None:
+        """Told by what fails, and by the end of the connection."""
+
+    try:
+        await client.connect(
+            [f"nats://{host}:{port or 4222}" for host, port in address.hosts],
+            name=f"floorpulse {name}",
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=5,
+            ping_interval=10,
+            disconnected_cb=closed,
+            closed_cb=closed,
+            error_cb=failed,
+            tls=address.tls(),
+            skip_subject_validation=True,
+            **options,
+        )
+    except _LOST as error:
+        raise BrokerGone(f"{address.place} does not answer: {error}") from error
+    stream.append(NatsStream(client, address, group, most))
+    try:
+        await stream[0].begin()
+    except _LOST as error:
+        await client.close()
+        raise BrokerGone(f"{address.place}: {error}") from error
+    except BrokerError:
+        await client.close()
+        raise
+    return stream[0]

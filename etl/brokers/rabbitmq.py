@@ -1,0 +1,128 @@
+"""RabbitMQ: one queue, acknowledged by hand, a whole batch with one frame."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aio_pika
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
+from aio_pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    ProbableAuthenticationError,
+)
+
+from etl.brokers.stream import Inbox, Message
+from etl.brokers.url import Address
+from sql.errors import BrokerError, BrokerGone
+
+_LOST = (AMQPError, ChannelInvalidStateError, OSError, asyncio.TimeoutError)
+_REFUSED = (AuthenticationError, ProbableAuthenticationError)
+_MOST_PREFETCHED = 65_535
+_OPTIONS = ("queue",)
+
+
+class RabbitStream:
+    """See Stream. Closing the channel gives back what was not acknowledged."""
+
+    def __init__(self, connection: AbstractConnection, queue: str, most: int) -> None:
+        self._connection, self._name, self._most = connection, queue, most
+        self._inbox = Inbox()
+        self._channel: AbstractChannel | None = None
+        self._asking: AbstractChannel | None = None
+        self._held = 0
+
+    async def begin(self) -> None:
+        """Find the queue, or make a durable one, and listen."""
+        try:
+            channel = await self._connection.channel()
+            queue = await channel.declare_queue(self._name, passive=True)
+        except ChannelNotFoundEntity:
+            channel = await self._connection.channel()
+            queue = await self._made(channel)
+        await channel.set_qos(prefetch_count=min(_MOST_PREFETCHED, 2 * self._most))
+        channel.close_callbacks.add(self._lost)
+        self._connection.close_callbacks.add(self._lost)
+        self._channel = channel
+        await queue.consume(self._came)
+
+    async def _made(self, channel: AbstractChannel) -> AbstractQueue:
+        return await channel.declare_queue(
+            self._name, durable=True, arguments={"x-queue-type": "quorum"}
+        )
+
+    async def _came(self, message: AbstractIncomingMessage) -> None:
+        self._held += 1
+        source = f"amqp:{message.routing_key or self._name}"
+        self._inbox.put(Message(message.body, source, message))
+
+    def _lost(self, _sender: Any, error: BaseException | None = None) -> None:
+        self._inbox.fail(BrokerGone(f"The connection to RabbitMQ was lost: {error}"))
+
+    async def take(self, most: int, wait_s: float) -> list[Message]:
+        """As Stream.take."""
+        return await self._inbox.take(most, wait_s)
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """As Stream.acknowledge: the last tag stands for all before it."""
+        self._inbox.check()
+        try:
+            await messages[-1].token.ack(multiple=True)
+        except _LOST as error:
+            raise BrokerGone(f"RabbitMQ: {error}") from error
+        self._held -= len(messages)
+
+    async def lag(self) -> int | None:
+        """Messages that wait in the queue, and those that we hold."""
+        try:
+            if self._asking is None or self._asking.is_closed:
+                self._asking = await self._connection.channel()
+            queue = await self._asking.declare_queue(self._name, passive=True)
+        except _LOST as error:
+            raise BrokerGone(f"RabbitMQ: {error}") from error
+        return (queue.declaration_result.message_count or 0) + self._held
+
+    async def close(self, unfinished: Sequence[Message]) -> None:
+        """As Stream.close."""
+        del unfinished
+        if self._channel is not None:
+            self._channel.close_callbacks.discard(self._lost)
+        self._connection.close_callbacks.discard(self._lost)
+        await self._connection.close()
+
+
+async def open_rabbitmq(address: Address, name: str, most: int) -> RabbitStream:
+    """Connect to amqp://user:password@host/vhost?queue=name."""
+    queue = address.needed("queue", _OPTIONS)
+    host, port = address.hosts[0]
+    user, password = quote(address.user or "guest"), address.password or "guest"
+    port = port or (5671 if address.secure else 5672)
+    options = {"name": f"floorpulse {name}", "heartbeat": "15"}
+    url = (
+        f"{address.scheme}://{user}:{quote(password, safe='')}@{host}:{port}/"
+        f"{quote(address.path, safe='')}?{urlencode(options)}"
+    )
+    try:
+        connection = await aio_pika.connect(url, timeout=10, ssl_context=address.tls())
+    except _REFUSED as error:
+        raise BrokerError(f"{address.place} refuses: {error}") from error
+    except _LOST as error:
+        raise BrokerGone(f"{address.place} does not answer: {error}") from error
+    stream = RabbitStream(connection, queue, most)
+    try:
+        await stream.begin()
+    except _LOST as error:
+        await connection.close()
+        kind = BrokerError if isinstance(error, _REFUSED) else BrokerGone
+        raise kind(f"{address.place}, queue {queue!r}: {error}") from error
+    return stream

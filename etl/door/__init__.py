@@ -1,0 +1,1 @@
+"""The one door: keys, duplicates, COPY, marks; events become rows nowhere else."""

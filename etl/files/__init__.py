@@ -1,0 +1,1 @@
+"""Files and folders: found, cut into parts, read by some processes, followed."""

@@ -1,0 +1,78 @@
+"""How a file is to be read: what its columns and rows mean, whoever says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from etl.batch import Batch
+from etl.readers.header import Opening, byte_order_mark, open_reader
+from etl.readers.layout import EVENTS, Layout
+from etl.readers.pattern import PatternReader
+from etl.readers.preset_codes import Codes, codes_of
+from etl.readers.presets import Preset, extracted, preset_of
+
+
+@dataclass(frozen=True)
+class Reading:
+    """site: of rows that name none; timezone: of times without an offset, whatever the
+    site's; mapping: column of the file to field; preset: whose export it is, and what
+    its codes mean.
+    """
+
+    site: str | None = None
+    timezone: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    preset: Preset | None = None
+    codes: Codes | None = None
+
+    @property
+    def layout(self) -> Layout:
+        return self.preset.layout if self.preset else EVENTS
+
+    @property
+    def width(self) -> int:
+        """How many events a row may become."""
+        return len(self.preset.events) if self.preset else 1
+
+    def opened(self, first: bytes, name: str, *, as_json: bool = False) -> Opening:
+        """See open_reader. as_json: rows are objects, whatever their file was."""
+        if self.preset is None or self.preset.pattern is None or as_json:
+            return open_reader(first, name, self.mapping, self.site, self.layout)
+        mark = byte_order_mark(first)
+        reader = PatternReader(name, self.preset.pattern, self.site)
+        return Opening(reader, "lines", mark, 0)
+
+    def events(self, batch: Batch) -> tuple[Batch, int]:
+        """The events of rows, numbered `width` a row, and how many rows have none."""
+        if self.preset is None:
+            return batch, 0
+        return extracted(batch, self.preset, self.codes)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the books: what parked rows need to be read again."""
+        said: dict[str, Any] = {
+            "site": self.site,
+            "timezone": self.timezone,
+            "map": dict(sorted(self.mapping.items())),
+        }
+        if self.preset is not None:
+            said["preset"] = self.preset.name
+        if self.codes is not None:
+            said["codes"] = self.codes.as_json()
+        return said
+
+
+def reading_of(said: Mapping[str, Any]) -> Reading:
+    """What Reading.as_json told."""
+    name, codes = said.get("preset"), said.get("codes")
+    preset = preset_of(name) if name else None
+    default = preset.codes if preset else None
+    return Reading(
+        said.get("site"),
+        said.get("timezone"),
+        said.get("map") or {},
+        preset,
+        codes_of(codes, "the load", default) if codes and default else default,
+    )

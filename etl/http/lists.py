@@ -1,0 +1,126 @@
+"""GET /sites, /workers, /workstations and /events: what there is, page by page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from etl.http.access import Access, Caller
+from etl.http.pages import (
+    After,
+    Limit,
+    SiteOf,
+    checked,
+    keys_of,
+    no_cursor,
+    page,
+    tagged,
+)
+from etl.http.reader import Reader
+from etl.http.schema import EVENT, READ_ERRORS, answer
+
+_NOW = "2026-11-20T10:12:00Z"
+_WORKER = {"site_id": "plant", "worker_id": "W1", "name": "Ada", "pseudonym": "P-17"}
+_REGISTERED = {"discovered": False, "created_at": _NOW}
+_BENCH = {"site_id": "plant", "workstation_id": "S1", "name": "Press 4"}
+_SITE = {
+    "site_id": "plant",
+    "name": "Plant 1",
+    "timezone": "Europe/Berlin",
+    "shifts": ["early"],
+    "now": _NOW,
+    "refreshed_at": _NOW,
+}
+_MORE = {"count": 0, "duration_s": None, "model_version": None, "camera_id": None}
+_STORED = EVENT | _MORE | {"ingested_at": _NOW, "latency_s": 0.4}
+
+
+def _page(description: str, row: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: answer(description, {"rows": [row], "next": None}), **READ_ERRORS}
+
+
+def list_routes(access: Access, reader: Reader) -> APIRouter:
+    """The routes that list."""
+    routes = APIRouter(tags=["what there is"])
+
+    @routes.get("/sites", summary="Sites", responses=_page("Sites", _SITE))
+    async def sites(
+        request: Request, after: After = None, limit: Limit = 1000
+    ) -> Response:
+        """Sites in order of their ids; `now`: up to when their metrics count."""
+        caller = await access.caller(request, "read")
+        (key,) = keys_of(after, 1)
+        values = {"sites": caller.only(), "after": key, "limit": limit + 1}
+        rows = await reader.rows("sites", values)
+        return tagged(request, page(rows, limit, ["site_id"]))
+
+    @routes.get("/workers", summary="Workers", responses=_page("Workers", _WORKER))
+    async def workers(
+        request: Request, site: SiteOf = None, after: After = None, limit: Limit = 1000
+    ) -> Response:
+        """Workers, those that events made known included."""
+        rows = await registered(request, "workers", site, after, limit)
+        return tagged(request, page(rows, limit, ["site_id", "worker_id"]))
+
+    @routes.get(
+        "/workstations",
+        summary="Workstations",
+        responses=_page("Workstations", _BENCH | _REGISTERED),
+    )
+    async def workstations(
+        request: Request, site: SiteOf = None, after: After = None, limit: Limit = 1000
+    ) -> Response:
+        """Workstations, those that events made known included."""
+        rows = await registered(request, "workstations", site, after, limit)
+        return tagged(request, page(rows, limit, ["site_id", "workstation_id"]))
+
+    async def registered(
+        request: Request, query: str, site: str | None, after: str | None, limit: int
+    ) -> list[dict[str, Any]]:
+        caller = await access.caller(request, "read")
+        after_site, after_id = keys_of(after, 2)
+        values = {"after_site": after_site, "after_id": after_id, "limit": limit + 1}
+        return await reader.rows(query, values | {"sites": asked(caller, site)})
+
+    @routes.get("/events", summary="Recent events", responses=_page("Events", _STORED))
+    async def events(
+        request: Request, site: SiteOf = None, after: After = None, limit: Limit = 100
+    ) -> Response:
+        """Events of the last 24 hours, the newest first."""
+        caller = await access.caller(request, "read")
+        keys = ["time", "site_id", "worker_id", "workstation_id", "event_type"]
+        time, site_id, worker, bench, kind = keys_of(after, len(keys))
+        values = {
+            "sites": asked(caller, site),
+            "after_time": instant(time),
+            "after_site": site_id,
+            "after_worker": worker,
+            "after_workstation": bench,
+            "after_type": kind,
+            "limit": limit + 1,
+        }
+        rows = await reader.rows("recent_events", values)
+        return tagged(request, page(rows, limit, keys))
+
+    return routes
+
+
+def asked(caller: Caller, site: str | None) -> list[str] | None:
+    """The sites to list: the one asked for, else all that the caller may see."""
+    if site is None:
+        return caller.only()
+    caller.require_site(site)
+    return [str(checked(site))]
+
+
+def instant(text: str | None) -> datetime | None:
+    """A time of a cursor."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise no_cursor() from error

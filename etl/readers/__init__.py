@@ -1,0 +1,1 @@
+"""From bytes to text columns: CSV, NDJSON, Parquet, MTConnect, presets."""
