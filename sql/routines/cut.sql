@@ -74,6 +74,35 @@ begin
 end
 $$;
 
+create or replace function floor.remove_pieces(
+    p_site_key integer, p_relations oid[], p_places tid[], p_times timestamptz[])
+returns void
+language plpgsql
+set search_path = floor, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_indexscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_nestloop = on
+as $$
+-- Deletes the pieces at these places. Row by row, by their place: the switches leave no other
+-- way, and any other reads what it need not, squared where the planner has no statistics.
+declare
+    first_at timestamptz := (select min(t) from unnest(p_times) as t);
+    last_at timestamptz := (select max(t) from unnest(p_times) as t);
+begin
+    if first_at is null then
+        return;
+    end if;
+    delete from floor.activity a
+    using unnest(p_relations, p_places, p_times) as g (relation, place, time)
+    where a.tableoid = g.relation and a.ctid = g.place and a.time = g.time
+      and a.site_key = p_site_key and a.time >= first_at and a.time <= last_at;
+end
+$$;
+
 create or replace function floor.cut_activity(
     p_site_key integer, p_now timestamptz,
     p_workers integer[], p_from timestamptz[], p_to timestamptz[], p_bulk boolean default false)
@@ -97,6 +126,10 @@ declare
     open_stop timestamptz;
     first_p timestamptz;
     last_stop timestamptz;
+    gone_relations oid[];
+    gone_places tid[];
+    gone_times timestamptz[];
+    gone_workers integer[];
     written bigint;
 begin
     -- No row lies past any now there was. A piece lies after its state by its hold and a
@@ -118,28 +151,28 @@ begin
     end if;
 
     -- Rows go, and come again, in these hours: of those that go, and from p to n or now.
-    -- They are found by the index, which tells their states too, however few the planner
-    -- believes there are to hash.
-    perform set_config('enable_hashjoin', 'off', true);
-    with gone as (
-        delete from floor.activity a
-        using unnest(workers, ps, ns, stops) as b (worker_key, p, n, stop)
+    select array_agg(r.relation), array_agg(r.place), array_agg(r.time), array_agg(r.worker_key)
+    into gone_relations, gone_places, gone_times, gone_workers
+    from unnest(workers, ps, ns, stops) as b (worker_key, p, n, stop)
+    cross join lateral (
+        select a.tableoid as relation, a.ctid as place, a.time, a.worker_key
+        from floor.activity a
         where a.site_key = p_site_key and a.worker_key = b.worker_key
           and a.time >= b.p and a.time < b.stop
           and a.state_at >= b.p and a.state_at < b.n
           and a.time >= first_p and a.time < last_stop
-        returning a.time, a.worker_key
-    )
+        offset 0 -- always by the index, which tells the state, too
+    ) r;
+    perform floor.remove_pieces(p_site_key, gone_relations, gone_places, gone_times);
     insert into floor.touched (site_key, hour, worker_key)
     select p_site_key, floor.hour_of(g.time), g.worker_key
-    from gone g
+    from unnest(gone_times, gone_workers) as g (time, worker_key)
     union
     select p_site_key, come.hour, b.worker_key
     from unnest(workers, ps, ns) as b (worker_key, p, n)
     cross join lateral generate_series(
         floor.hour_of(b.p), least(b.n, p_now), interval '1 hour') as come (hour);
 
-    perform set_config('enable_hashjoin', 'on', true);
     if p_bulk then
         perform set_config('enable_nestloop', 'off', true); -- until this function returns
     end if;
