@@ -25,7 +25,7 @@ from tests.support.plant import Plant
 from tests.support.scenarios import Scenario, scenarios
 from tests.support.wallclock import HOUR
 
-EXAMPLES = int(os.environ.get("FLOORPULSE_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("FLOORPULSE_EXAMPLES", "30"))
 NUMBERS = count(1)
 
 
