@@ -90,8 +90,8 @@ as $$
 -- Deletes the pieces at these places. Row by row, by their place: the switches leave no other
 -- way, and any other reads what it need not, squared where the planner has no statistics.
 declare
-    -- A month more than need be: with one partition alone PostgreSQL 18 sees no way by place.
-    first_at timestamptz := (select min(t) from unnest(p_times) as t) - interval '31 days';
+    -- A day more than need be: with one partition alone PostgreSQL 18 sees no way by place.
+    first_at timestamptz := (select min(t) from unnest(p_times) as t) - interval '1 day';
     last_at timestamptz := (select max(t) from unnest(p_times) as t);
 begin
     if first_at is null then
