@@ -23,7 +23,6 @@ from benchmarks.drift_plants import (
     BEGIN,
     DAY,
     HOUR,
-    Line,
     UnchangingPlant,
     check,
     opened,
@@ -31,6 +30,7 @@ from benchmarks.drift_plants import (
     tell,
 )
 from benchmarks.load import DATABASE, fresh
+from benchmarks.refresh import Line
 from etl.door.admit import Door
 from sql.connect import Connection, connect, resolve_dsn
 

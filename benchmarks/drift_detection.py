@@ -12,7 +12,6 @@ from benchmarks.drift_plants import (
     BEGIN,
     DAY,
     HOUR,
-    Line,
     check,
     opened,
     parts,
@@ -21,6 +20,7 @@ from benchmarks.drift_plants import (
     tell,
 )
 from benchmarks.load import fresh
+from benchmarks.refresh import Line
 from etl.door.admit import Door
 from etl.simulation.options import TWO_SHIFTS
 from sql.calendar_store import ensure_calendar

@@ -7,7 +7,6 @@ the events as floor.roll_up_models always makes them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -74,16 +73,6 @@ def check(conn: Connection, now: datetime) -> None:
         {"now": now, "begin": BEGIN},
     )
     conn.execute("select ops.check_drift(%s)", (now,))
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: what, measured, bar, and whether it is met."""
-
-    what: str
-    measured: str
-    bar: str
-    ok: bool
 
 
 def opened(conn: Connection) -> dict[str, int]:
