@@ -25,6 +25,11 @@ def refusal(error: psycopg.Error) -> str:
             f"the schema is not this version's ({error.diag.message_primary}); run "
             "`floorpulse db migrate`"
         )
+    if isinstance(error, psycopg.errors.DiskFull):
+        return (
+            f"the disk of the database is full ({error.diag.message_primary}); free "
+            "some space and run it again"
+        )
     said = error.diag.message_primary or str(error).strip()
     if (error.sqlstate or "").startswith(OUR_OWN):
         return ". ".join(part for part in (said, error.diag.message_hint) if part)
