@@ -6,10 +6,8 @@ import csv
 import io
 import json
 import os
-from datetime import UTC, date, datetime
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests.support.cli import floorpulse, json_of
@@ -236,23 +234,6 @@ def test_exports(dsn: str, tmp_path: Path) -> None:
     assert day["production_date"] == "2026-03-02"
     none = ("--from", "2026-03-03", "--format", "json")
     assert json.loads(floorpulse(dsn, "export", "worker_daily", *none).stdout) == []
-
-
-@PLAIN
-def test_exports_as_parquet(dsn: str, tmp_path: Path) -> None:
-    floorpulse(dsn, "load", file_of(tmp_path, *EXAMPLE))
-    floorpulse(dsn, "refresh", *NOW)
-    out = tmp_path / "hours.parquet"
-    asked = ("--format", "parquet", "--output", str(out))
-    floorpulse(dsn, "export", "worker_hourly", *asked)
-    (row,) = pq.read_table(out).to_pylist()
-    assert row["hour"] == datetime(2026, 3, 2, 10, tzinfo=UTC)
-    assert row["production_date"] == date(2026, 3, 2)
-    assert (row["working_s"], row["units"], row["shift"]) == (420.0, 6, None)
-    floorpulse(dsn, "export", "worker_hourly", *asked, "--site", "nowhere")
-    assert pq.read_table(out).num_rows == 0
-    for view in ("confidence_hourly", "retraining_requests", "notification_channels"):
-        floorpulse(dsn, "export", view, *asked)  # lists, JSON, texts in lists
 
 
 @PLAIN
