@@ -26,7 +26,6 @@ SMALL = SimulatorOptions(
     shifts=ONE_SHIFT,
     confidence_sd=0.06,
 )
-plain_only = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 
 
 def at(day: int, hour: float) -> datetime:
@@ -67,7 +66,7 @@ def test_a_lighting_change_on_day_11_fires_by_its_shape_and_ends(
     assert states == {("confidence_shape", "resolved")}
 
 
-@plain_only
+@pytest.mark.plain
 class TestHours:
     """From hours."""
 
@@ -250,7 +249,7 @@ def lens_hours(
 NIGHTS = (("early", 6), ("late", 14), ("night", 22))
 
 
-@plain_only
+@pytest.mark.plain
 def test_a_night_shift_that_is_simply_different_is_silent(conn: Connection) -> None:
     """Less light by night, half of the work read as idle, half the pace, and nobody
     from Saturday 06:00 to Sunday 22:00: on Saturday a day's window is all night.
@@ -283,7 +282,7 @@ def way(hour: datetime) -> dict[str, object]:
     return {"mean": 0.72, "mix": (0.35, 0.55, 0.1), "units": 30}
 
 
-@plain_only
+@pytest.mark.plain
 def test_weekends_are_no_news(conn: Connection) -> None:
     """A plant that rests on two days a week: silent on them, and on every Monday."""
     plant = HourlyPlant(conn)
