@@ -108,13 +108,13 @@ def events(rows: int, workers: int, days: int, seed: int = 7) -> pl.DataFrame:
 
 
 @contextmanager
-def fresh(server_dsn: str) -> Iterator[str]:
+def fresh(server_dsn: str, database: str = DATABASE) -> Iterator[str]:
     """A migrated database of its own, dropped afterwards."""
-    name = Identifier(DATABASE)
+    name = Identifier(database)
     with connect(server_dsn) as conn:
         conn.execute(SQL("drop database if exists {} with (force)").format(name))
         conn.execute(SQL("create database {}").format(name))
-        dsn = make_conninfo(server_dsn, dbname=DATABASE)
+        dsn = make_conninfo(server_dsn, dbname=database)
         try:
             migrate(dsn)
             yield dsn

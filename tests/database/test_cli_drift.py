@@ -37,6 +37,7 @@ def test_thresholds_are_set_shown_and_noted(dsn: str, conn: Connection) -> None:
         ("--confidence-spread", "-1"),
         ("--confidence-shape", "0"),
         ("--rolling-low", "2"),
+        ("--rolling-hold-s", "-1"),
         ("--state-mix", "100"),
         ("--rate-shift", "0.5"),
         ("--rate-share", "-0.1"),

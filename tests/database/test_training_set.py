@@ -327,7 +327,7 @@ def test_only_what_still_matters_is_told(
     conn: Connection, exported: Exported, receiver: Receiver
 ) -> None:
     export(conn, 1, Wish(exported.folder.parent), "Ann")
-    assert [state for state, *_ in calls(conn)] == ["given up", "pending"]
+    assert [state for state, *_ in calls(conn)] == ["dropped", "pending"]
     move(conn, 1, "rejected", "Ann")
     assert pipeline.deliver(conn, to(receiver)) == pipeline.Told()
     assert receiver.calls == []
@@ -335,7 +335,7 @@ def test_only_what_still_matters_is_told(
     conn.execute("update ops.retraining_calls set attempts = 11")
     receiver.status = 503
     pipeline.deliver(conn, to(receiver))
-    assert [state for state, *_ in calls(conn)] == ["given up", "given up"]
+    assert [state for state, *_ in calls(conn)] == ["dropped", "given up"]
 
 
 @pytest.mark.parametrize(
