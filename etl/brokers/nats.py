@@ -34,6 +34,18 @@ _NO_MESSAGES, _TIMEOUT, _CONFLICT, _NOBODY = "404", "408", "409", "503"
 _FATAL = ("Consumer Deleted", "Consumer is push based", "Consumer not found")
 
 
+class _Secured(Client):
+    """Says nothing, and no password, to a server that does not speak TLS.
+
+    The client itself leaves it to the server whether TLS is spoken.
+    """
+
+    def _connect_command(self) -> bytes:
+        if not self._server_info.get("tls_required"):
+            raise nats.errors.Error("it speaks no TLS, and nats+tls:// wants it")
+        return super()._connect_command()
+
+
 class NatsStream:
     """See Stream. Pulls ahead: a batch is on its way while one is worked on."""
 
@@ -186,7 +198,7 @@ async def open_nats(address: Address, group: str, name: str, most: int) -> NatsS
         options["user_credentials"] = options.pop("credentials")
     if address.user is not None:
         options |= {"user": address.user, "password": address.password or ""}
-    client = Client()
+    client = _Secured() if address.secure else Client()
     stream: list[NatsStream] = []
 
     async def closed() -> None:
