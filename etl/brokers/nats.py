@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import nats
@@ -27,6 +28,7 @@ MOST_UNACKNOWLEDGED = 100_000
 # As large as the largest message that a server can be told to allow.
 LARGEST_PULL = 64 << 20
 _PULL_S = 10.0
+_CLOSE_S = 1.0
 _NAK = b"-NAK"
 _LOST = (nats.errors.Error, OSError, asyncio.TimeoutError)
 # Statuses that end one pull and no more.
@@ -225,6 +227,9 @@ async def open_nats(address: Address, group: str, name: str, most: int) -> NatsS
             **options,
         )
     except _LOST as error:
+        # What was opened before it failed stays open else. TLS may wait for its end.
+        with suppress(*_LOST):
+            await asyncio.wait_for(client.close(), _CLOSE_S)
         raise BrokerGone(f"{address.place} does not answer: {error}") from error
     stream.append(NatsStream(client, address, group, most))
     try:

@@ -121,6 +121,8 @@ class ByHttp:
 
     def finish(self) -> None:
         """See Way."""
+        if self._connection is not None:
+            self._connection.close()
 
     def _ask(self, method: str, path: str, body: bytes) -> dict[str, int | list[str]]:
         if self._connection is None:
@@ -200,6 +202,8 @@ class ByTcp:
 
     def finish(self) -> None:
         """See Way."""
+        if self._socket is not None:
+            self._socket.close()
 
     def _connect(self) -> None:
         self._socket = socket.create_connection(("127.0.0.1", self._port), ANSWER_S)

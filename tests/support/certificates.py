@@ -11,16 +11,8 @@ from pathlib import Path
 import pytest
 
 _NEW = (
-    *("req", "-x509", "-nodes", "-newkey", "ec"),
+    *("openssl", "req", "-x509", "-nodes", "-days", "1", "-newkey", "ec"),
     *("-pkeyopt", "ec_paramgen_curve:P-256"),
-)
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
 )
 
 
@@ -63,5 +55,5 @@ def make_certificates(folder: Path) -> Certificates:
 
 def _make(made: Certificates, name: str, *options: str) -> None:
     files = ("-keyout", made.path(f"{name}.key"), "-out", made.path(f"{name}.pem"))
-    command = ["openssl", *_NEW, *files, "-subj", f"/CN={name}", "-days", "1"]
-    subprocess.run([*command, *options], check=True, capture_output=True)
+    command = [*_NEW, *files, "-subj", f"/CN={name}", *options]
+    subprocess.run(command, check=True, capture_output=True)
