@@ -13,11 +13,10 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 import cli
 from etl.brokers.choose import opening
@@ -28,12 +27,12 @@ from tests.chaos.house import Process
 from tests.chaos.verdict import one
 from tests.support.brokers import BROKERS, Broker
 from tests.support.edge import line
-from tests.support.local_server import open_folder
+from tests.support.local_server import open_folder, wait_until
 from tests.support.servers import Engine
 
 NAMES = ("first", "second")
 GROUP = "chaos"
-AT_ONCE = 200
+POISON = 5
 # Kafka takes a member that says nothing for gone after so long.
 KAFKA = "?session.timeout.ms=6000&heartbeat.interval.ms=1000"
 
@@ -44,6 +43,7 @@ class Found:
 
     stored: int
     counted: int
+    again: int
     poison: list[str]
 
     def wrong(self, count: int, poison: Sequence[bytes]) -> list[str]:
@@ -60,21 +60,20 @@ class Found:
 
 def shared(broker: Broker, dsn: str, folder: Path, kills: int, count: int) -> Found:
     """Publish all, kill `kills` times, and wait for the rest."""
-    poison = poisons()
     url = broker.url + (KAFKA if broker.kind == "kafka" else "")
     sessions(broker)
     members = [member(name, url, dsn, folder) for name in NAMES]
-    publisher = Thread(target=publish, args=(broker, count, poison))
     try:
         for each in members:
             each.start()
-        publisher.start()
-        for number in range(kills):
-            time.sleep(random.uniform(2, 6))
+        for number, part in enumerate(parts(count, kills)):
+            before = found(dsn).stored
+            broker.publish(part)
+            wait_until(lambda b=before: found(dsn).stored > b, 150)
+            time.sleep(random.uniform(0, 0.3))
             members[number % 2].kill()
             time.sleep(random.uniform(0, 1))
             members[number % 2].start()
-        publisher.join()
         await_still(dsn, count, 150)
     finally:
         for each in members:
@@ -103,18 +102,14 @@ def sessions(broker: Broker) -> None:
 
 def poisons() -> list[bytes]:
     """Messages that are no events."""
-    return [b'"no event %d"' % number for number in range(5)]
+    return [b'"no event %d"' % number for number in range(POISON)]
 
 
-def publish(broker: Broker, count: int, poison: Sequence[bytes]) -> None:
-    """Events a while long, and poison among them."""
-    for number, bad in enumerate(poison):
-        low, high = (count * at // len(poison) for at in (number, number + 1))
-        for start in range(low, high, AT_ONCE):
-            part = range(start, min(start + AT_ONCE, high))
-            broker.publish([line(event) for event in part])
-            time.sleep(0.02)
-        broker.publish([bad])
+def parts(count: int, kills: int) -> Iterator[list[bytes]]:
+    """All events in as many parts as there are kills, poison in front of the first."""
+    for number in range(kills):
+        low, high = (count * at // kills for at in (number, number + 1))
+        yield poisons()[number : number + 1] + [line(at) for at in range(low, high)]
 
 
 def await_still(dsn: str, count: int, still_s: float) -> None:
@@ -135,6 +130,7 @@ def found(dsn: str) -> Found:
         return Found(
             one(conn, "select count(*) from floor.events"),
             one(conn, "select coalesce(sum(stored), 0)::int from ingest.tallies"),
+            one(conn, "select coalesce(sum(duplicates), 0)::int from ingest.tallies"),
             [bytes(raw).decode() for (raw,) in raws],
         )
 
@@ -158,9 +154,10 @@ def main() -> int:
             broker = stack.enter_context(BROKERS[kind]())
             began = time.monotonic()
             there = shared(broker, dsn, logs, options.kills, options.events)
-            wrong = there.wrong(options.events, poisons())
+            wrong = there.wrong(options.events, poisons()[: options.kills])
             failed |= bool(wrong)
-            said = json.dumps(wrong) if wrong else f"{there.stored} stored, none twice"
+            well = f"{there.stored} stored, none twice, {there.again} came again"
+            said = json.dumps(wrong) if wrong else well
             took = time.monotonic() - began
             print(f"{kind}: {options.kills} kills in {took:.0f} s: {said}", flush=True)
     return int(failed)

@@ -90,7 +90,8 @@ def _fill(
     known: Known, events: int, chance: random.Random, seconds: float, start_us: int
 ) -> None:
     """The last site's events: no two of one identity, each on its way, some twice."""
-    there, site = set(), known.sites[-1]
+    site = known.sites[-1]
+    there: set[tuple[str, str, str, int]] = set()
     while len(there) < events:
         due_s = chance.uniform(0, seconds)
         event = _event(chance, start_us + round(due_s * SECOND))

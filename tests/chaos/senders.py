@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
-from typing import Protocol
+from typing import Any, Protocol
 
 import nats
 import nats.errors
@@ -124,7 +124,7 @@ class ByHttp:
         if self._connection is not None:
             self._connection.close()
 
-    def _ask(self, method: str, path: str, body: bytes) -> dict[str, int | list[str]]:
+    def _ask(self, method: str, path: str, body: bytes) -> dict[str, Any]:
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
                 "127.0.0.1", self._port, timeout=ANSWER_S
@@ -139,7 +139,7 @@ class ByHttp:
         if answer.status == 503:
             raise NotTaken(text.decode())
         assert answer.status == 200, text
-        found: dict[str, int | list[str]] = json.loads(text)
+        found: dict[str, Any] = json.loads(text)
         return found
 
 

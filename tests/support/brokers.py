@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aio_pika
@@ -233,21 +234,26 @@ def rabbitmq_broker() -> Iterator[Broker]:
         (folder / "plugins").write_text("[].\n")
         with rabbitmq_process(settings, port, folder):
 
-            async def publish(payloads: Sequence[bytes]) -> None:
+            async def publish_all(payloads: Sequence[bytes]) -> None:
                 place = f"amqp://guest:guest@127.0.0.1:{port}/"
                 connection = await aio_pika.connect(place)
                 channel = await connection.channel()
                 await channel.declare_queue(
                     "events", durable=True, arguments={"x-queue-type": "quorum"}
                 )
-                for payload in payloads:
-                    message = aio_pika.Message(payload, delivery_mode=2)
-                    exchange = channel.default_exchange
-                    await exchange.publish(message, routing_key="events")
+                publish = partial(
+                    channel.default_exchange.publish, routing_key="events"
+                )
+                messages = [
+                    aio_pika.Message(each, delivery_mode=2) for each in payloads
+                ]
+                for start in range(0, len(messages), 500):
+                    part = messages[start : start + 500]
+                    await asyncio.gather(*[publish(message) for message in part])
                 await connection.close()
 
             def send(payloads: Sequence[bytes]) -> None:
-                asyncio.run(publish(payloads))
+                asyncio.run(publish_all(payloads))
 
             url = f"amqp://guest:guest@127.0.0.1:{port}/%2F?queue=events"
             yield Broker("rabbitmq", url, send)

@@ -73,6 +73,7 @@ class Stub:
         self.behaviour, self.ahead = behaviour, ahead
         self.posts: list[Post] = []
         self.taken: list[bytes] = []
+        self._taking = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -93,8 +94,10 @@ class Stub:
         reply = self.behaviour(self, post)
         if reply.status != 200 or reply.body is not None:
             return reply
-        new = [event for event in post.events if event not in self.taken]
-        self.taken += new
+        # An agent that was killed may still be answered while the next one sends.
+        with self._taking:
+            new = [event for event in post.events if event not in self.taken]
+            self.taken += new
         body = {
             "stored": len(new),
             "duplicates": len(post.events) - len(new),
