@@ -32,6 +32,7 @@ from benchmarks.drift_plants import (
     tell,
 )
 from benchmarks.load import fresh
+from benchmarks.refresh import Line
 from etl.door.admit import Door
 from etl.simulation.options import TWO_SHIFTS
 from sql.calendar_store import ensure_calendar
@@ -50,16 +51,6 @@ SIGNALS = (
     "silent_camera",
     "silent_site",
 )
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: what, measured, bar, and whether it is met."""
-
-    what: str
-    measured: str
-    bar: str
-    ok: bool
 
 
 def opened(conn: Connection) -> dict[str, int]:

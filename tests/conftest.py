@@ -12,9 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from scheduler.refresh import refresh_site
 from sql.connect import connect
 from tests.support.cases import SHARED, cases_in
 from tests.support.servers import (
+    DEMO,
+    EMPTY,
+    MIGRATED,
     TIMESCALEDB_OF_RUN,
     Databases,
     Engine,
@@ -105,24 +109,38 @@ def databases(engine: Engine) -> Databases:
 @pytest.fixture
 def dsn(databases: Databases) -> Iterator[str]:
     """A migrated database of this test's own."""
-    yield from lent(databases, migrated=True)
+    yield from lent(databases, MIGRATED)
 
 
 @pytest.fixture(scope="module")
 def common_dsn(databases: Databases) -> Iterator[str]:
     """A migrated database for a whole module, whose tests use sites of their own."""
-    yield from lent(databases, migrated=True)
+    yield from lent(databases, MIGRATED)
+
+
+@pytest.fixture
+def demo_dsn(databases: Databases) -> Iterator[str]:
+    """Three days of the demo plant in a database of this test's own, not refreshed."""
+    yield from lent(databases, DEMO)
+
+
+@pytest.fixture(scope="module")
+def refreshed_dsn(databases: Databases) -> Iterator[str]:
+    """The demo plant, refreshed, for a whole module of tests that only read."""
+    for dsn in lent(databases, DEMO):
+        refresh_site(dsn, "demo")
+        yield dsn
 
 
 @pytest.fixture
 def fresh_dsn(databases: Databases) -> Iterator[str]:
     """An empty database of this test's own."""
-    yield from lent(databases, migrated=False)
+    yield from lent(databases, EMPTY)
 
 
-def lent(databases: Databases, *, migrated: bool) -> Iterator[str]:
+def lent(databases: Databases, template: str) -> Iterator[str]:
     """A database for as long as a test runs."""
-    dsn = databases.create(migrated=migrated)
+    dsn = databases.create(template)
     yield dsn
     databases.drop(dsn)
 
