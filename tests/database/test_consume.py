@@ -325,7 +325,13 @@ def test_what_a_killed_process_had_its_group_takes_over(
     count = "select count(*) from floor.events"
     with consuming(dsn, shared.url, "--name", "killed", "--batch", "50"):
         wait_until(lambda: one(conn, count) > 0, 60)
-    consume(dsn, shared, lambda _: lag(shared) == 0, ["first", "second"])
+    parked = "select count(*) from ingest.rejects"
+
+    def enough(_: Consumed) -> bool:
+        return bool(one(conn, count) >= 3000 and one(conn, parked))
+
+    consume(dsn, shared, enough, ["first", "second"])
+    wait_until(lambda: lag(shared) == 0)
     assert one(conn, count) == 3000
     assert one(conn, "select sum(stored)::int from ingest.tallies") == 3000
     assert one(conn, "select array_agg(raw) from ingest.rejects") == [b"poison"]
