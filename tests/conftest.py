@@ -29,6 +29,8 @@ from tests.support.servers import (
 ENGINES = ("plain", "community", "apache")
 TIMESCALEDB = timescaledb_folder()
 FOUND = engines_found()
+#: Whether what is marked `plain` runs on every engine, too.
+EVERYWHERE = "FLOORPULSE_TEST_EVERYWHERE" in os.environ
 SERVERS = "FLOORPULSE_TEST_SERVERS"
 KEPT = {
     SERVERS,
@@ -36,6 +38,7 @@ KEPT = {
     "FLOORPULSE_EXAMPLES",
     "FLOORPULSE_SHARED_CASES",
     "FLOORPULSE_SERVER_USER",
+    "FLOORPULSE_TEST_EVERYWHERE",
 }
 
 
@@ -64,6 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Nobody's own settings reach a test; all workers share one folder of servers."""
+    config.addinivalue_line("markers", "plain: cares for no engine, runs on one")
     for name in [n for n in os.environ if n.startswith("FLOORPULSE_")]:
         if name not in KEPT:
             del os.environ[name]
@@ -89,15 +93,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session", params=[FOUND[n] for n in FOUND], ids=lambda e: e.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each engine in turn, for what says nothing of engines itself.
+
+    What is marked `plain` cares for none: its run on one is enough for every day.
+    """
+    definition = metafunc.definition
+    chosen = any(m.args[0] == "engine" for m in definition.iter_markers("parametrize"))
+    if "engine" in metafunc.fixturenames and not chosen:
+        one = definition.get_closest_marker("plain") and not EVERYWHERE
+        names = ["plain"] if one else list(FOUND)
+        metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each in turn. One only: parametrize("engine", ["plain"], indirect=True)."""
-    wanted: Engine | str = request.param
-    if isinstance(wanted, Engine):
-        return wanted
-    if wanted not in FOUND:
-        pytest.skip(f"ENGINE NOT FOUND: {wanted}")
-    return FOUND[wanted]
+    """Each in turn; some only: parametrize("engine", ["community"], indirect=True)."""
+    if request.param not in FOUND:
+        pytest.skip(f"ENGINE NOT FOUND: {request.param}")
+    return FOUND[request.param]
 
 
 @pytest.fixture(scope="session")

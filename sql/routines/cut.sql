@@ -139,6 +139,7 @@ declare
     workers integer[];
     ps timestamptz[];
     ns timestamptz[];
+    ends timestamptz[];
     stops timestamptz[];
     open_stop timestamptz;
     first_p timestamptz;
@@ -156,8 +157,9 @@ begin
     -- TimescaleDB's chunk exclusion adds to them.)
     open_stop := greatest(p_now, (
         select s.cut_now from floor.refresh_state s where s.site_key = p_site_key)) + interval '1 second';
-    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(b.stop), min(b.p), max(b.stop)
-    into workers, ps, ns, stops, first_p, last_stop
+    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(least(b.n, p_now)),
+        array_agg(b.stop), min(b.p), max(b.stop)
+    into workers, ps, ns, ends, stops, first_p, last_stop
     from (
         select c.*, case when c.n < open_stop - interval '3 days' then c.n + interval '3 days'
                          else open_stop end as stop
@@ -186,9 +188,13 @@ begin
     from unnest(gone_times, gone_workers) as g (time, worker_key)
     union
     select p_site_key, come.hour, b.worker_key
-    from unnest(workers, ps, ns) as b (worker_key, p, n)
+    from unnest(workers, ps, ends) as b (worker_key, p, ends_at)
     cross join lateral generate_series(
-        floor.hour_of(b.p), least(b.n, p_now), interval '1 hour') as come (hour);
+        floor.hour_of(b.p), b.ends_at, interval '1 hour') as come (hour)
+    where b.ends_at - b.p <= floor.longest_span()
+    union
+    select p_site_key, come.hour, come.worker_key
+    from floor.hours_of_long_spans(p_site_key, workers, ps, ends) come;
 
     if p_bulk then
         perform set_config('enable_nestloop', 'off', true); -- until this function returns

@@ -21,7 +21,7 @@ from tests.support.http import event
 from tests.support.local_server import open_folder, plain_server, wait_until
 
 pytestmark = [
-    pytest.mark.parametrize("engine", ["plain"], indirect=True),
+    pytest.mark.plain,
     pytest.mark.xdist_group("brokers"),
 ]
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from tests.support.brokers import Broker, mqtt_broker
 from tests.support.mqtt import mqtt_publish
 
 pytestmark = [
-    pytest.mark.parametrize("engine", ["plain"], indirect=True),
+    pytest.mark.plain,
     pytest.mark.xdist_group("brokers"),
 ]
 AT_MS = 1_793_520_000_000

@@ -29,7 +29,7 @@ from tests.support.certificates import Certificates, make_certificates
 from tests.support.mqtt import mqtt_publish
 
 pytestmark = [
-    pytest.mark.parametrize("engine", ["plain"], indirect=True),
+    pytest.mark.plain,
     pytest.mark.xdist_group("brokers"),
 ]
 # Beside the listener that a test publishes to: one that wants a client's certificate.

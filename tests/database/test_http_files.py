@@ -25,6 +25,8 @@ from tests.support.http import V1, event, serving
 from tests.support.local_server import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+pytestmark = pytest.mark.plain
+
 FILE = f"{V1}/events/file"
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
@@ -85,7 +87,6 @@ def test_ndjson_and_the_site_of_rows_that_name_none(
     assert count(conn) == 1
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_parquet_is_stored_and_sent_twice_is_known(
     api: httpx.Client,
@@ -108,7 +109,6 @@ def test_parquet_is_stored_and_sent_twice_is_known(
     assert (cut.status_code, cut.json()["error"]) == (400, "bad_file")
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_a_file_is_read_as_its_preset_says(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:
@@ -130,7 +130,6 @@ def test_a_file_is_read_as_its_preset_says(
     assert found.fetchone() == (1,)
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 @pytest.mark.parametrize(
     "asked",
     [
@@ -160,7 +159,6 @@ def test_what_a_file_cannot_be_read_as_is_a_sentence(
         (HEADER.encode(), 200),
     ],
 )
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_what_is_no_event_file_is_refused(
     api: httpx.Client, content: bytes, status: int
 ) -> None:
@@ -189,7 +187,6 @@ def test_a_file_that_was_cut_off_goes_on_where_it_was(
     assert count(conn) == 60_000
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_no_more_than_two_files_at_once(api: httpx.Client) -> None:
     released = threading.Event()
 
@@ -267,7 +264,6 @@ def test_parked_events_are_seen_taken_out_and_sent_again(
     assert count(conn) == 2
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_a_key_of_one_site_sees_the_parked_events_of_that_site(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:

@@ -20,6 +20,8 @@ from sql.keys import KeyTerms, create_key, list_keys, revoke_key
 from tests.support.cli import floorpulse, json_of
 from tests.support.http import V1, event, serving
 
+pytestmark = pytest.mark.plain
+
 EVENTS = f"{V1}/events"
 EVERYTHING = ("ingest", "files", "read", "rejects")
 
@@ -91,7 +93,6 @@ def test_a_name_is_taken_until_its_key_is_revoked(conn: psycopg.Connection) -> N
         ("a", KeyTerms(events_per_s=float("nan"))),
     ],
 )
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_terms_that_cannot_be(
     conn: psycopg.Connection, name: str, terms: KeyTerms
 ) -> None:
@@ -136,7 +137,6 @@ def test_a_key_ends_when_it_expires(
     assert post(api, key, event()).status_code == 401
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_wrong_keys_are_refused_and_soon_cheaply(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:
@@ -184,7 +184,6 @@ def test_a_group_of_cameras_is_ids_and_patterns() -> None:
     assert not any(camera in group for camera in strangers)
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_a_key_of_a_camera_group_sends_for_its_cameras(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:
@@ -210,7 +209,6 @@ def test_a_key_of_a_camera_group_sends_for_its_cameras(
     assert conn.execute("select count(*) from floor.events").fetchone() == (2,)
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_a_key_has_the_rights_it_was_given(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:
@@ -232,7 +230,6 @@ def test_a_key_has_the_rights_it_was_given(
             assert (status == 403) == (right != needed), (needed, right, status)
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_a_key_of_one_site_reads_that_site(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:
@@ -250,7 +247,6 @@ def test_a_key_of_one_site_reads_that_site(
     assert api.get("/metrics", headers=headers).status_code == 403
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_a_key_that_sends_too_fast_is_told_when_to_go_on(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:
@@ -276,7 +272,6 @@ def test_a_key_that_sends_too_fast_is_told_when_to_go_on(
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_without_a_key_only_this_machine_gets_in(
     common_dsn: str, headers: dict[str, str]
 ) -> None:

@@ -94,8 +94,7 @@ class Stub:
         reply = self.behaviour(self, post)
         if reply.status != 200 or reply.body is not None:
             return reply
-        # An agent that was killed may still be answered while the next one sends.
-        with self._taking:
+        with self._taking:  # a killed agent's last post and the next one's first
             new = [event for event in post.events if event not in self.taken]
             self.taken += new
         body = {
