@@ -43,11 +43,12 @@ def batch_of_messages(messages: Sequence[Message], site: str | None = None) -> B
     sizes[slow] = np.diff(np.append(begins, rows.size))
     starts = np.cumsum(sizes) - sizes
     frames = [_fast(read, starts[part], site) for part, read in found]
+    origin = _origin(filled, starts, site)
+    if len(frames) == 1 and not len(slow):
+        return Batch(frames[0], origin)
     rest, broken = _moved(rows.batch(), begins, starts[slow])
-    if not found or not rest.is_empty():
-        frames.append(rest)
-    texts = frames[0] if len(frames) == 1 else pl.concat(frames).sort("row")
-    return Batch(texts, _origin(filled, starts, site), broken)
+    texts = pl.concat([*frames, rest], how="diagonal").sort("row")
+    return Batch(texts, origin, broken)
 
 
 def failed_batch(message: Message, error: BaseException) -> Batch:

@@ -40,8 +40,8 @@ _SURELY_SHORT = LONGEST_LINE // 8
 class Flat:
     """Events of payloads, in their order.
 
-    texts: FIELDS as text, null where absent; sizes: how many events each payload holds;
-    doubtful: payloads of which one may break a rule that shows a number.
+    texts: those of FIELDS that any may have, as text; sizes: how many events each
+    payload holds; doubtful: payloads of which one may break a rule that shows a number.
     """
 
     texts: pl.DataFrame
@@ -66,7 +66,8 @@ def flat(payloads: Sequence[bytes]) -> Flat | None:
     if events.null_count or joined.count(b"{") != len(events) + len(payloads):
         return None
     # Objects with commas between them are several elements, and no JSON.
-    if any(payloads[at][0] == _OBJECT for at in np.flatnonzero(sizes != 1)):
+    several = np.flatnonzero(sizes != 1).tolist()
+    if any(payloads[at][0] == _OBJECT for at in several):
         return None
     return None if _is_long(joined, payloads) else _columns(events, sizes)
 
@@ -136,35 +137,27 @@ def _is_long(joined: bytes, payloads: Sequence[bytes]) -> bool:
 
 
 def _columns(events: pa.StructArray, sizes: NDArray[np.int64]) -> Flat:
-    typed = _frame(events)
-    absent = [name for name in FIELDS if name not in typed.columns]
-    typed = typed.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
-    if "timestamp" in typed.columns:
-        typed = typed.with_columns(time=pl.coalesce("time", "timestamp"))
+    names = [field.name for field in events.type]
+    typed = pl.DataFrame([pl.Series(n, pl.from_arrow(events.field(n))) for n in names])
+    time = pl.coalesce(name for name in ("time", "timestamp") if name in names)
+    fields = [pl.col(n).cast(pl.String) for n in names if n in FIELDS and n != "time"]
+    texts = typed.select(time.alias("time"), *fields, shows=_shows_a_number(names))
+    shows = texts.drop_in_place("shows")
     doubtful = np.zeros(len(sizes), dtype=bool)
-    rows = typed.select(_shows_a_number(absent)).to_series()
-    if rows.any():
-        ends = np.cumsum(sizes)
-        at = np.searchsorted(ends, rows.arg_true().to_numpy(), side="right")
-        doubtful[at] = True
-    texts = typed.select(pl.col(name).cast(pl.String) for name in FIELDS)
+    if shows.any():
+        at = shows.arg_true().to_numpy()
+        doubtful[np.searchsorted(np.cumsum(sizes), at, side="right")] = True
     return Flat(texts, sizes, doubtful)
 
 
-def _frame(events: pa.StructArray) -> pl.DataFrame:
-    names = [field.name for field in events.type]
-    columns = [pl.Series(n, pl.from_arrow(events.field(n))) for n in names]
-    return pl.DataFrame(columns)
-
-
-def _shows_a_number(absent: Sequence[str]) -> pl.Expr:
+def _shows_a_number(names: Sequence[str]) -> pl.Expr:
     """Whether what is said of an event may hold a number as it was written."""
     said = [~pl.col("confidence").is_between(0, 1)]
-    if "count" not in absent:
+    if "count" in names:
         said.append(~pl.col("count").is_between(0, MOST_UNITS))
-    if "duration_s" not in absent:
+    if "duration_s" in names:
         is_count = pl.col("event_type") == "product_count"
         value = pl.col("duration_s")
         fits = (value > 0) & (value <= LONGEST_S) & ~is_count.fill_null(True)
         said.append(~fits)
-    return pl.any_horizontal(each.fill_null(False) for each in said)
+    return pl.any_horizontal(said).fill_null(False)
