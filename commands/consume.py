@@ -10,7 +10,7 @@ import typer
 from commands.options import Json, option
 from commands.output import note, print_json
 from commands.processes import LogLevel, begin
-from commands.session import ready_dsn
+from commands.session import awaited_dsn
 
 if TYPE_CHECKING:
     from etl.brokers.consume import Consumer
@@ -68,7 +68,7 @@ def consume(
 
     address = parse_url(url)
     settings = Settings(batch, wait_ms / 1000, site, reading(address, group))
-    dsn = ready_dsn()
+    dsn = awaited_dsn()
 
     async def run() -> Consumer:
         connecting = opening(address, group, name, batch)

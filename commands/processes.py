@@ -13,7 +13,7 @@ import typer
 
 from commands.options import option
 from commands.output import note
-from commands.session import ready_dsn
+from commands.session import awaited_dsn, ready_dsn
 
 if TYPE_CHECKING:
     from etl.simulation.simulator import Told
@@ -80,7 +80,7 @@ def serve(
     else:
         from dash_app.server import create_app
 
-    app = create_app(ready_dsn())
+    app = create_app(_served_dsn())
     # Modules are no garbage: looking through them stopped every answer for 60 ms.
     gc.freeze()
     config = uvicorn.Config(
@@ -95,6 +95,18 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[bound])
+
+
+def _served_dsn() -> str:
+    """The ready database; one that does not answer yet is what /ready tells of."""
+    from sql.connect import resolve_dsn
+    from sql.errors import NoDatabase
+
+    try:
+        return ready_dsn()
+    except NoDatabase as error:
+        note(f"{error.message}. Answering 503 until it is there.")
+        return resolve_dsn()
 
 
 def _allow_connections() -> None:
@@ -114,7 +126,7 @@ def schedule(log_level: LogLevel = "info") -> None:
     begin(log_level)
     from scheduler.service import serve as run
 
-    run(ready_dsn())
+    run(awaited_dsn())
 
 
 def simulate(

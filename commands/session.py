@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sql.connect import Connection
+
+# Between two attempts to reach a database that is absent, and between two sentences.
+PAUSE_S = (0.25, 5.0)
+SAY_EVERY_S = 60.0
 
 
 def is_local() -> bool:
@@ -51,6 +56,32 @@ def ready_dsn() -> str:
         "The schema of this database is older than this version of floorpulse: run "
         "`floorpulse db migrate`"
     )
+
+
+def awaited_dsn() -> str:
+    """`ready_dsn` for a process that runs for long: waits where no database answers.
+
+    What waiting does not mend (a wrong password, no schema) is raised as ever.
+    """
+    import psycopg
+
+    from sql.errors import NoDatabase
+
+    pause_s, said, say_at_s = PAUSE_S[0], "", 0.0
+    while True:
+        try:
+            dsn = ready_dsn()
+        except (NoDatabase, psycopg.OperationalError) as error:
+            reason = str(error).strip().split("\n")[0]
+            if reason != said or time.monotonic() > say_at_s:
+                note(f"{reason}. Waiting for it; Ctrl-C ends this.")
+                said, say_at_s = reason, time.monotonic() + SAY_EVERY_S
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_S[1])
+        else:
+            if said:
+                note("The database is there.")
+            return dsn
 
 
 @contextmanager

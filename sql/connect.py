@@ -11,7 +11,13 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sql import queries
-from sql.errors import DsnError, FloorpulseError, MissingPrivilege, ServerTooOld
+from sql.errors import (
+    DsnError,
+    FloorpulseError,
+    MissingPrivilege,
+    NoDatabase,
+    ServerTooOld,
+)
 
 OLDEST_SERVER = 160000
 
@@ -19,7 +25,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 # What libpq and the server say (they say it in words only), and what to do about it.
 # More telling words stand before others that may come with them.
-ADVICE = (
+REFUSED = (
     ("password authentication failed", "the user name or the password is wrong"),
     ("no password supplied", "it wants a password: put it into the DSN, or ~/.pgpass"),
     ('database ".*" does not exist', "no such database: create it, or name another"),
@@ -28,17 +34,24 @@ ADVICE = (
         "no pg_hba.conf entry",
         "its pg_hba.conf does not let us in from here: add a line",
     ),
+    ("not support SSL", "it knows no SSL: start it with SSL, or drop sslmode"),
+    ("certificate", "its certificate was not accepted: check sslmode and sslrootcert"),
+    ("Permission denied", "its socket is closed to this account: run as another one"),
+)
+# What may pass without anybody mending the DSN: NoDatabase.
+ABSENT = (
     ("connection slots|too many", "all connections are taken: end some, or allow more"),
     ("starting up|recovery", "it is starting or recovering: wait, then try again"),
     ("shutting down", "it is shutting down: start it again"),
-    ("not support SSL", "it knows no SSL: start it with SSL, or drop sslmode"),
-    ("certificate", "its certificate was not accepted: check sslmode and sslrootcert"),
     ("(resolve|translate) host|Name or service", "no such host: check the host name"),
     ("timeout", "it does not answer: check host, port and firewall"),
     ("No route|unreachable", "it cannot be reached: check host and network"),
     ("Connection refused", "nobody listens there: start the server, or check the port"),
     ("No such file", "nobody listens there: start the server, or check the socket"),
-    ("Permission denied", "its socket is closed to this account: run as another one"),
+    (
+        "closed the connection|terminating connection|reset by peer",
+        "it hung up: start it again, or see its log",
+    ),
 )
 
 
@@ -94,8 +107,9 @@ def session_conninfo(dsn: str) -> str:
 def connect(dsn: str | None = None, *, autocommit: bool = True) -> Connection:
     """Connect to a database (None: as `resolve_dsn` says), session in UTC.
 
-    Raises DsnError or MissingPrivilege when it cannot be reached, and ServerTooOld;
-    never OperationalError.
+    Raises NoDatabase (it is not there, or not yet), another DsnError or
+    MissingPrivilege when it cannot be reached, and ServerTooOld; never
+    OperationalError.
     """
     dsn = dsn or resolve_dsn()
     info = session_conninfo(dsn)
@@ -132,11 +146,16 @@ def connection_error(error: psycopg.OperationalError, dsn: str) -> FloorpulseErr
             f"Cannot connect to {place_of(dsn)}: this user may not connect to this "
             "database: grant it CONNECT, or name another one in FLOORPULSE_DSN"
         )
-    advice = next((does for words, does in ADVICE if re.search(words, said)), None)
-    if advice is None:
-        reason = said.strip().splitlines()[-1]
-        advice = reason.removeprefix("connection failed: ")
-    return DsnError(f"Cannot connect to {place_of(dsn)}: {advice} (FLOORPULSE_DSN)")
+    for kind, table in ((DsnError, REFUSED), (NoDatabase, ABSENT)):
+        for words, advice in table:
+            if re.search(words, said):
+                return kind(_no_way(dsn, advice))
+    reason = said.strip().splitlines()[-1]
+    return DsnError(_no_way(dsn, reason.removeprefix("connection failed: ")))
+
+
+def _no_way(dsn: str, advice: str) -> str:
+    return f"Cannot connect to {place_of(dsn)}: {advice} (FLOORPULSE_DSN)"
 
 
 def place_of(dsn: str) -> str:

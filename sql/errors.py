@@ -29,6 +29,10 @@ class DsnError(FloorpulseError):
     """The database cannot be reached. Check FLOORPULSE_DSN."""
 
 
+class NoDatabase(DsnError):
+    """No database answers. Start it, or check FLOORPULSE_DSN."""
+
+
 class ServerTooOld(FloorpulseError):
     """The server is older than PostgreSQL 16. Upgrade it or name another one."""
 

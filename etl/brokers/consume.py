@@ -25,7 +25,7 @@ from etl.brokers.stream import Message, Stream
 from etl.door.admit import Admission, Door
 from etl.door.parts import Prepared
 from etl.threads import done
-from sql.errors import FloorpulseError
+from sql.errors import FloorpulseError, NoDatabase
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +105,16 @@ class Consumer:
         self._stopped.set()
 
     async def run(self) -> None:
-        """Consume until stopped. Raises what keeps the first session from beginning."""
+        """Consume until stopped. Raises what keeps the first session from beginning.
+
+        A database that is absent does not: it is waited for, then as later.
+        """
         began = False
         while not self._stopped.is_set():
             try:
                 session = await self._session()
             except _GONE as error:
-                if not began:
+                if not began and not isinstance(error, NoDatabase):
                     raise
                 await self._rest(error)
                 continue

@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from sql import connect as room
-from sql.errors import DsnError, MissingPrivilege, ServerTooOld
+from sql.errors import DsnError, MissingPrivilege, NoDatabase, ServerTooOld
 
 DSN = "postgresql://ann:s3cret@db.example:5433/plant"
 
@@ -69,6 +69,16 @@ def test_every_failure_has_its_advice(said: str, advice: str) -> None:
     assert advice in error.message
     assert "\n" not in error.message
     assert "s3cret" not in error.message
+
+
+def test_what_may_come_by_itself_is_told_from_what_must_be_mended() -> None:
+    def kind(said: str) -> type:
+        return type(room.connection_error(psycopg.OperationalError(said), DSN))
+
+    assert kind("FATAL:  the database system is starting up") is NoDatabase
+    assert kind("server closed the connection unexpectedly") is NoDatabase
+    assert kind('FATAL:  password authentication failed for user "a"') is DsnError
+    assert kind('FATAL:  database "plant" does not exist') is DsnError
 
 
 def test_a_missing_privilege_is_named() -> None:
