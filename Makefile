@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 COMPILE := $(BIN)/pip-compile --quiet --no-emit-index-url --no-emit-trusted-host \
 	--no-emit-find-links --generate-hashes --strip-extras --allow-unsafe
 
-.PHONY: install demo test lint format bench lock clean
+.PHONY: install demo test test-everywhere lint format bench lock clean
 
 install: $(STAMP)
 
@@ -21,6 +21,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/database tests/faults tests/browser
+
+test-everywhere: $(STAMP)
+	FLOORPULSE_TEST_EVERYWHERE=1 $(MAKE) test
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

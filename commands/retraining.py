@@ -182,13 +182,19 @@ def send(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell the pipeline and MLflow of exports now, as the scheduler does."""
+    """Tell the pipeline and MLflow of exports now, as the scheduler does.
+
+    Of one request also what was given up.
+    """
     from scheduler.pipeline import TRACKING, URL, deliver, targets
+    from sql.retraining import retry_calls
 
     to = targets()
     if not to.names:
         remark(f"Nobody to tell: neither {URL} nor {TRACKING} is set.")
     with database() as conn:
+        if number is not None:
+            retry_calls(conn, number)
         told = deliver(conn, to, request=number)
     if as_json:
         print_json({"delivered": told.delivered, "failed": told.failed})

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.rows import class_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from dash_app.cache import Cache
 from dash_app.records import (
@@ -29,9 +28,9 @@ from dash_app.records import (
     TrendStep,
 )
 from dash_app.selection import Selection, utc_window
-from sql.connect import session_conninfo
 from sql.errors import DsnError, FloorpulseError, NotMigrated, UnknownSite
 from sql.queries import load
+from sql.read_pool import LONGEST_QUERY_S, read_pool
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +55,7 @@ class Data:
     def __init__(self, dsn: str) -> None:
         self._queries = load("dashboard")
         self._cache = Cache()
-        self._pool = AsyncConnectionPool(
-            session_conninfo(dsn),
-            kwargs={"autocommit": True},
-            min_size=1,
-            max_size=POOL_SIZE,
-            open=False,
-            timeout=WAIT_S,
-            reconnect_timeout=WAIT_S,
-            configure=_make_reader,
-            check=AsyncConnectionPool.check_connection,
-            name="dashboard",
-        )
+        self._pool = read_pool(dsn, name="dashboard", size=POOL_SIZE, wait_s=WAIT_S)
 
     async def open(self) -> None:
         """Start connecting; returns at once, also when there is no database yet."""
@@ -248,13 +236,6 @@ def _latest(
     return max((now for now, _ in nows if now is not None), default=None)
 
 
-async def _make_reader(connection: AsyncConnection[Any]) -> None:
-    """A session that can do no harm and keeps nobody waiting for ever."""
-    await connection.execute("set default_transaction_read_only = on")
-    await connection.execute("set statement_timeout = '20s'")
-    await connection.execute("set jit = off")
-
-
 @contextmanager
 def _told_plainly() -> Iterator[None]:
     """Turn what the driver raises into our errors, whose text people may read."""
@@ -262,7 +243,8 @@ def _told_plainly() -> Iterator[None]:
         yield
     except psycopg.errors.QueryCanceled as error:
         raise FloorpulseError(
-            "The database took longer than 20 s for this range. Choose a shorter one."
+            f"The database took longer than {LONGEST_QUERY_S} s for this range. "
+            "Choose a shorter one."
         ) from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
         raise NotMigrated from error

@@ -22,6 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "confidence_spread": (0.02, 0.5),
     "confidence_shape": (0.05, 10),
     "rolling_low": (0.05, 0.99),
+    "rolling_hold_s": (0, 86_400),
     "state_mix": (0.05, 10),
     "rate_shift": (2, 100),
     "rate_share": (0, 1),
@@ -42,6 +43,7 @@ class Thresholds:
     confidence_spread: float | None = None
     confidence_shape: float | None = None
     rolling_low: float | None = None
+    rolling_hold_s: int | None = None
     state_mix: float | None = None
     rate_shift: float | None = None
     rate_share: float | None = None

@@ -73,6 +73,10 @@ class UnknownRequest(FloorpulseError):
     """No such retraining request. `floorpulse retraining list --state all` has all."""
 
 
+class NotItsTurn(BadSetting):
+    """A retraining request is not in a state for that. `retraining show` tells it."""
+
+
 class NotExported(FloorpulseError):
     """The export could not be written. Mend what is said and export again."""
 

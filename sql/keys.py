@@ -18,7 +18,7 @@ from sql.errors import BadSetting
 from sql.queries import load
 from sql.sites import check_identifier, rows_of
 
-RIGHTS = ("ingest", "files", "read", "rejects", "validate")
+RIGHTS = ("ingest", "files", "read", "rejects", "validate", "retrain")
 EVENT_TYPES = ("working", "idle", "absent", "product_count")
 PREFIX = "fp"
 DEFAULT_EVENTS_PER_S = 5_000.0

@@ -13,7 +13,7 @@ import psycopg
 
 from sql.connect import Connection
 from sql.drift import add_up
-from sql.errors import BadSetting, UnknownRequest
+from sql.errors import BadSetting, NotItsTurn, UnknownRequest
 from sql.queries import load
 from sql.sites import rows_of, site_key_of
 
@@ -42,9 +42,10 @@ def raise_requests(
 def request(
     conn: Connection, site_id: str, model: str | None, who: str, note: str | None
 ) -> dict[str, Any]:
-    """A person's request; returns it. BadSetting where one is open already.
+    """A person's request; returns it. NotItsTurn where one is open already.
 
-    model None: events that name no version. Raises UnknownSite.
+    model None: events that name no version. Raises UnknownSite, and BadSetting for a
+    version that nobody has seen.
     """
     site_key = site_key_of(conn, site_id)
     queries = load("retraining")
@@ -61,7 +62,7 @@ def request(
     if key is None:
         row = conn.execute(queries["open_of"], of).fetchone()
         which = f"request {row[0]}, {row[1]}," if row else "a request"
-        raise BadSetting(
+        raise NotItsTurn(
             f"There is {which} for {model or 'events without a version'} at {site_id} "
             "already: only one of a site and model is open at a time"
         )
@@ -106,7 +107,7 @@ def move(
 ) -> dict[str, Any]:
     """Bring a request into one of ANSWERS; returns it.
 
-    BadSetting where it cannot come there, UnknownRequest where there is none.
+    NotItsTurn where it cannot come there, UnknownRequest where there is none.
     """
     if state not in ANSWERS:
         raise BadSetting(f"{state!r} is none of {', '.join(ANSWERS)}")
@@ -117,6 +118,16 @@ def move(
     return show(conn, number)
 
 
+def retry_calls(conn: Connection, number: int) -> int:
+    """Have calls of a request that wait, or were given up, made at once; how many.
+
+    The scheduler, or `scheduler.pipeline.deliver`, makes them. Raises UnknownRequest.
+    """
+    show(conn, number)
+    query = load("retraining")["retry_calls"]
+    return int(_value(conn, query, {"request": number}))
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """What SQL refuses, as our errors."""
@@ -125,7 +136,7 @@ def refusals() -> Iterator[None]:
     except psycopg.errors.NoDataFound as error:
         raise UnknownRequest(_said(error)) from error
     except psycopg.errors.RaiseException as error:
-        raise BadSetting(_said(error)) from error
+        raise NotItsTurn(_said(error)) from error
 
 
 def _said(error: psycopg.Error) -> str:

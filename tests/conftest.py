@@ -12,9 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from scheduler.refresh import refresh_site
 from sql.connect import connect
 from tests.support.cases import SHARED, cases_in
 from tests.support.servers import (
+    DEMO,
+    EMPTY,
+    MIGRATED,
     TIMESCALEDB_OF_RUN,
     Databases,
     Engine,
@@ -25,6 +29,8 @@ from tests.support.servers import (
 ENGINES = ("plain", "community", "apache")
 TIMESCALEDB = timescaledb_folder()
 FOUND = engines_found()
+#: Whether what is marked `plain` runs on every engine, too.
+EVERYWHERE = "FLOORPULSE_TEST_EVERYWHERE" in os.environ
 SERVERS = "FLOORPULSE_TEST_SERVERS"
 KEPT = {
     SERVERS,
@@ -32,6 +38,7 @@ KEPT = {
     "FLOORPULSE_EXAMPLES",
     "FLOORPULSE_SHARED_CASES",
     "FLOORPULSE_SERVER_USER",
+    "FLOORPULSE_TEST_EVERYWHERE",
 }
 
 
@@ -60,6 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Nobody's own settings reach a test; all workers share one folder of servers."""
+    config.addinivalue_line("markers", "plain: cares for no engine, runs on one")
     for name in [n for n in os.environ if n.startswith("FLOORPULSE_")]:
         if name not in KEPT:
             del os.environ[name]
@@ -85,15 +93,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session", params=[FOUND[n] for n in FOUND], ids=lambda e: e.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each engine in turn, for what says nothing of engines itself.
+
+    What is marked `plain` cares for none: its run on one is enough for every day.
+    """
+    definition = metafunc.definition
+    chosen = any(m.args[0] == "engine" for m in definition.iter_markers("parametrize"))
+    if "engine" in metafunc.fixturenames and not chosen:
+        one = definition.get_closest_marker("plain") and not EVERYWHERE
+        names = ["plain"] if one else list(FOUND)
+        metafunc.parametrize("engine", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each in turn. One only: parametrize("engine", ["plain"], indirect=True)."""
-    wanted: Engine | str = request.param
-    if isinstance(wanted, Engine):
-        return wanted
-    if wanted not in FOUND:
-        pytest.skip(f"ENGINE NOT FOUND: {wanted}")
-    return FOUND[wanted]
+    """Each in turn; some only: parametrize("engine", ["community"], indirect=True)."""
+    if request.param not in FOUND:
+        pytest.skip(f"ENGINE NOT FOUND: {request.param}")
+    return FOUND[request.param]
 
 
 @pytest.fixture(scope="session")
@@ -105,24 +123,38 @@ def databases(engine: Engine) -> Databases:
 @pytest.fixture
 def dsn(databases: Databases) -> Iterator[str]:
     """A migrated database of this test's own."""
-    yield from lent(databases, migrated=True)
+    yield from lent(databases, MIGRATED)
 
 
 @pytest.fixture(scope="module")
 def common_dsn(databases: Databases) -> Iterator[str]:
     """A migrated database for a whole module, whose tests use sites of their own."""
-    yield from lent(databases, migrated=True)
+    yield from lent(databases, MIGRATED)
+
+
+@pytest.fixture
+def demo_dsn(databases: Databases) -> Iterator[str]:
+    """Three days of the demo plant in a database of this test's own, not refreshed."""
+    yield from lent(databases, DEMO)
+
+
+@pytest.fixture(scope="module")
+def refreshed_dsn(databases: Databases) -> Iterator[str]:
+    """The demo plant, refreshed, for a whole module of tests that only read."""
+    for dsn in lent(databases, DEMO):
+        refresh_site(dsn, "demo")
+        yield dsn
 
 
 @pytest.fixture
 def fresh_dsn(databases: Databases) -> Iterator[str]:
     """An empty database of this test's own."""
-    yield from lent(databases, migrated=False)
+    yield from lent(databases, EMPTY)
 
 
-def lent(databases: Databases, *, migrated: bool) -> Iterator[str]:
+def lent(databases: Databases, template: str) -> Iterator[str]:
     """A database for as long as a test runs."""
-    dsn = databases.create(migrated=migrated)
+    dsn = databases.create(template)
     yield dsn
     databases.drop(dsn)
 

@@ -23,6 +23,7 @@ from etl.files.load import LoadError, LoadProgress, LoadReport, load_file
 from etl.files.parts import Part, parts_of
 from etl.files.reading import Reading
 from sql.errors import DsnError, FloorpulseError
+from sql.refusals import refusal
 
 Tell = Callable[[LoadProgress], None]
 
@@ -67,7 +68,8 @@ def load_all(
 def failed(path: str, error: Exception) -> FileResult:
     """A file that was not loaded to its end, with the counts of what stays."""
     report = error.report if isinstance(error, LoadError) else LoadReport(source=path)
-    return FileResult(report, str(error), is_of_database(error))
+    said = refusal(error) if isinstance(error, psycopg.Error) else str(error)
+    return FileResult(report, said, is_of_database(error))
 
 
 def is_of_database(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
@@ -47,11 +48,7 @@ def _meant(path: str, notices: list[str]) -> Iterator[str]:
 
 
 def _below(folder: str, notices: list[str]) -> list[str]:
-    inside = [
-        path
-        for path in Path(folder).rglob("*")
-        if path.is_file() and not _is_hidden(path.relative_to(folder))
-    ]
+    inside = list(_files(folder, notices))
     events = sorted(str(path) for path in inside if _suffix(path) in EVENT_SUFFIXES)
     if not events:
         raise InputError(
@@ -63,8 +60,20 @@ def _below(folder: str, notices: list[str]) -> list[str]:
     return events
 
 
-def _is_hidden(path: PurePath) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
+def _files(folder: str, notices: list[str]) -> Iterator[Path]:
+    """All that is not hidden; a folder that cannot be read, or is gone, is a notice."""
+
+    def left_out(error: OSError) -> None:
+        notices.append(f"{error.filename} is left out: {error.strerror}")
+
+    for place, folders, names in os.walk(folder, onerror=left_out):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        paths = (Path(place, name) for name in names if not _is_hidden(name))
+        yield from (path for path in paths if path.is_file())
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def _suffix(path: PurePath) -> str:

@@ -21,6 +21,7 @@ from etl.http.metrics import metric_routes
 from etl.http.prometheus import prometheus_routes
 from etl.http.reader import Reader
 from etl.http.rejects import reject_routes
+from etl.http.retraining import retraining_routes
 from etl.http.validations import validation_routes
 from sql.connect import resolve_dsn
 from sql.errors import NotMigrated
@@ -63,6 +64,7 @@ class Api:
             metric_routes(access, reader),
             reject_routes(access, reader, self._dsn),
             validation_routes(access, self._dsn),
+            retraining_routes(access, reader, self._dsn),
             health_routes(engine or self._engine),
         ):
             routes.include_router(part, prefix=PREFIX)

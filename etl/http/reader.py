@@ -7,35 +7,22 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from etl.http.errors import ApiError, unavailable
-from sql.connect import session_conninfo
 from sql.queries import load
+from sql.read_pool import LONGEST_QUERY_S, read_pool
 
 POOL_SIZE = 6
 WAIT_S = 3.0
-LONGEST_QUERY_S = 20
 
 
 class Reader:
     """A pool of sessions that can do no harm; open it with `running`."""
 
     def __init__(self, dsn: str) -> None:
-        self._pool = AsyncConnectionPool(
-            session_conninfo(dsn),
-            kwargs={"autocommit": True},
-            min_size=1,
-            max_size=POOL_SIZE,
-            open=False,
-            timeout=WAIT_S,
-            reconnect_timeout=WAIT_S,
-            configure=_make_reader,
-            check=AsyncConnectionPool.check_connection,
-            name="api",
-        )
+        self._pool = read_pool(dsn, name="api", size=POOL_SIZE, wait_s=WAIT_S)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -56,13 +43,6 @@ class Reader:
                 cursor = connection.cursor(row_factory=dict_row)
                 await cursor.execute(text, values or {})
                 return await cursor.fetchall()
-
-
-async def _make_reader(connection: AsyncConnection[Any]) -> None:
-    await connection.execute("set default_transaction_read_only = on")
-    limit = f"set statement_timeout = '{LONGEST_QUERY_S}s'"
-    await connection.execute(limit.encode())
-    await connection.execute("set jit = off")
 
 
 @contextmanager

@@ -106,6 +106,7 @@ _SAID = {
     401: "A key is missing, unknown, expired or revoked",
     403: "The key may not do this",
     404: "There is no such thing",
+    409: "What it is about is in no state for that",
     413: "The body is too large",
     429: "Too fast: wait as long as Retry-After says",
     503: "The database does not answer; nothing is accepted that is not durable. "
@@ -121,3 +122,4 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 ERRORS = errors(400, 401, 403, 413, 429, 503)
 READ_ERRORS = errors(400, 401, 403, 404, 503)
+CHANGE_ERRORS = errors(400, 401, 403, 404, 409, 503)

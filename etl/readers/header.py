@@ -14,7 +14,7 @@ from etl.readers.layout import EVENTS, Layout
 from etl.readers.ndjson import NdjsonReader, parsed
 from etl.readers.open import LONGEST_LINE, Reader, require_utf8
 from etl.readers.presets import fitting
-from sql.errors import InputError
+from sql.errors import BadSetting, InputError
 
 _NDJSON_SUFFIXES = {".ndjson", ".jsonl", ".json"}
 _CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
@@ -34,7 +34,7 @@ class Opening:
 
 
 def parse_mapping(pairs: Iterable[str], layout: Layout = EVENTS) -> dict[str, str]:
-    """`--map column=name` as column of the file to field; InputError where it is none.
+    """`--map column=name` as column of the file to field; BadSetting where it is none.
 
     Where only one side is a field's name, that is the field, whichever side it is on.
     """
@@ -42,11 +42,11 @@ def parse_mapping(pairs: Iterable[str], layout: Layout = EVENTS) -> dict[str, st
     for pair in pairs:
         column, equals, name = (part.strip() for part in pair.partition("="))
         if not equals or not column or not name:
-            raise InputError(f"--map {pair!r}: write column=name, such as ts=time")
+            raise BadSetting(f"--map {pair!r}: write column=name, such as ts=time")
         if name not in layout.fields and column in layout.fields:
             column, name = name, column
         if name not in layout.fields:
-            raise InputError(
+            raise BadSetting(
                 f"--map {pair!r}: no field is called {name!r}; there are "
                 f"{', '.join(layout.fields)}"
             )

@@ -17,7 +17,7 @@ from etl.readers.layout import Layout
 from etl.readers.preset_codes import IGNORED, Codes
 from etl.shape.codes import WRONG_TYPE
 from etl.shape.rules import FIELDS
-from sql.errors import InputError
+from sql.errors import BadSetting
 
 _SAME = {
     name: pl.col(name)
@@ -205,9 +205,9 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def preset_of(name: str) -> Preset:
-    """A preset by its name; InputError where there is none of it."""
+    """A preset by its name; BadSetting where there is none of it."""
     if name not in PRESETS:
-        raise InputError(
+        raise BadSetting(
             f"no preset is called {name!r}; there are {', '.join(PRESETS)}"
         )
     return PRESETS[name]

@@ -44,13 +44,18 @@ class Told:
 
     begin: datetime
     until: datetime
-    target: datetime
+    now: datetime
     events: int
 
     @property
     def caught_up(self) -> bool:
         """Whether the plant is live."""
-        return self.until >= self.target
+        return self.until >= self.now
+
+
+def whole_ms(at: datetime) -> datetime:
+    """The millisecond that an instant lies in: how far a plant is told is kept so."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def silently(told: Told) -> None:
@@ -100,20 +105,18 @@ class Teller:
         from_time, from_s = self._until, time.monotonic()
         speed = self._stream.options.speed
         while not stop.is_set():
-            target = datetime.now(UTC)
+            now = target = whole_ms(datetime.now(UTC))
             if speed > 1:
                 told = timedelta(seconds=(time.monotonic() - from_s) * speed)
-                target = min(target, from_time + told)
+                target = min(now, whole_ms(from_time + told))
             self._advance(min(self._until + STEP, target))
             events = self._sent - sent_before
-            told_now = Told(self._stream.begin, self._until, target, events)
-            on_progress(told_now)
-            if told_now.caught_up:
+            on_progress(Told(self._stream.begin, self._until, now, events))
+            if self._until >= target:
                 stop.wait(self._stream.options.tick_s)
 
     def _advance(self, until: datetime) -> None:
         """Send what arrives up to an instant; it and the events are one transaction."""
-        until = until.replace(microsecond=until.microsecond // 1000 * 1000)
         if until <= self._until:
             return
         arrived = self._stream.arrivals(self._until, until)

@@ -2,11 +2,10 @@
 with the first slot after every hour has closed. Measures the disk on the way.
 """
 
-import psycopg
-
+from scheduler.by_site import by_site
 from scheduler.job import Detail, Job, Work
 from sql.drift import check_drift
-from sql.errors import DriftError, FloorpulseError
+from sql.errors import DriftError
 from sql.queries import load
 from sql.storage import note_room
 
@@ -14,21 +13,15 @@ from sql.storage import note_room
 def run(work: Work) -> Detail:
     """Check the sites; one that fails does not keep the others from theirs."""
     note_room(work.conn)
-    checked = 0
-    failed: dict[str, str] = {}
-    for _, site_id in work.conn.execute(load("scheduler")["sites"]).fetchall():
-        if work.stop.is_set() or work.conn.closed:
-            break
-        try:
-            checked += check_drift(work.conn, site_id, stop=work.stop)
-        except (psycopg.Error, FloorpulseError) as error:
-            if work.stop.is_set():
-                raise
-            failed[site_id] = str(error).strip()
-    if failed:
-        said = "; ".join(f"{site}: {error}" for site, error in failed.items())
-        raise DriftError(f"{len(failed)} sites could not be checked: {said}")
-    return {"sites": checked}
+    sites = work.conn.execute(load("scheduler")["sites"]).fetchall()
+    checked = by_site(
+        work, [s for _, s in sites], lambda s: check_drift(work.conn, s, stop=work.stop)
+    )
+    if checked.failed:
+        raise DriftError(
+            f"{len(checked.failed)} sites could not be checked: {checked.said}"
+        )
+    return {"sites": checked.total}
 
 
 JOB = Job("drift", 900, run)

@@ -1,32 +1,22 @@
 """Dirty ranges into activity and aggregates: every 10 s, and when events came."""
 
-import psycopg
-
+from scheduler.by_site import by_site
 from scheduler.job import Detail, Job, Work
 from scheduler.refresh import refresh_with
-from sql.errors import FloorpulseError, RefreshError
+from sql.errors import RefreshError
 from sql.queries import load
 
 
 def run(work: Work) -> Detail:
     """Refresh the sites; one that fails does not keep the others from theirs."""
-    rows = 0
-    failed: dict[str, str] = {}
     sites = work.conn.execute(load("scheduler")["sites"]).fetchall()
     wanted = [s for _, s in sites if work.sites is None or s in work.sites]
-    for site_id in wanted:
-        if work.stop.is_set() or work.conn.closed:
-            break
-        try:
-            rows += refresh_with(work.conn, site_id).rows
-        except (psycopg.Error, FloorpulseError) as error:
-            if work.stop.is_set():
-                raise
-            failed[site_id] = str(error).strip()
-    if failed:
-        said = "; ".join(f"{site}: {error}" for site, error in failed.items())
-        raise RefreshError(f"{len(failed)} of {len(wanted)} sites failed: {said}")
-    return {"sites": len(wanted), "rows": rows}
+    done = by_site(work, wanted, lambda s: refresh_with(work.conn, s).rows)
+    if done.failed:
+        raise RefreshError(
+            f"{len(done.failed)} of {len(wanted)} sites failed: {done.said}"
+        )
+    return {"sites": len(wanted), "rows": done.total}
 
 
 JOB = Job("refresh", 10, run)

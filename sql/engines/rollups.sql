@@ -180,11 +180,12 @@ set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 set work_mem = '256MB'
 set enable_nestloop = off
+set enable_mergejoin = off -- by hour alone it meets every row with every pair
 as $$
 -- Hourly rows of these (worker, hour) pairs of one UTC day from their pieces, then the site's
--- rows of these hours and the daily rows of these workers. Within a day's rows a hash join is right whatever the planner's
--- statistics say; pieces are read by index where the pairs are few. Returns the
--- (workstation, hour) pairs of the rows that went or came.
+-- rows of these hours and the daily rows of these workers. Within a day's rows a hash join is
+-- right whatever the planner's statistics say; pieces are read by index where the pairs are
+-- few. Returns the (workstation, hour) pairs of the rows that went or came.
 begin
     with gone as (
         delete from floor.activity_hourly h
@@ -249,6 +250,7 @@ set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 set work_mem = '256MB'
 set enable_nestloop = off
+set enable_mergejoin = off -- by hour alone it meets every row with every pair
 as $$
 -- The same for presence. Who was at a bench in an hour is told by the hourly rows just
 -- made: pieces need no index by workstation.

@@ -92,3 +92,10 @@ where not exists (select from pg_roles r where r.rolname = wanted.name)
 -- name: open_alerts --
 -- How many alerts are not resolved.
 select count(*) as alerts from ops.alerts a where a.state <> 'resolved'
+
+-- name: retraining_calls --
+-- Calls of exports that failed: given up, or tried again.
+select c.request_id, c.site_id, c.target, c.call_state, c.attempts, c.last_error, c.next_at
+from analytics.retraining_calls c
+where c.last_error is not null and c.call_state in ('given up', 'pending')
+order by c.call_id

@@ -30,8 +30,8 @@ order by d.site_id, d.verdict = 'drifting' desc, d.signal, d.model_version,
 -- name: settings --
 -- The thresholds of a site.
 select s.confidence_drop, s.confidence_low, s.confidence_spread, s.confidence_shape,
-    s.rolling_low, s.state_mix, s.rate_shift, s.rate_share, s.silent_after_s, s.parked_share,
-    s.retrain_after_h, s.accuracy_low, s.accuracy_events
+    s.rolling_low, s.rolling_hold_s, s.state_mix, s.rate_shift, s.rate_share, s.silent_after_s,
+    s.parked_share, s.retrain_after_h, s.accuracy_low, s.accuracy_events
 from ops.drift_settings_of(%(site_key)s) s
 
 -- name: change_settings --
@@ -42,6 +42,7 @@ set confidence_drop = coalesce(%(confidence_drop)s, s.confidence_drop),
     confidence_spread = coalesce(%(confidence_spread)s, s.confidence_spread),
     confidence_shape = coalesce(%(confidence_shape)s, s.confidence_shape),
     rolling_low = coalesce(%(rolling_low)s, s.rolling_low),
+    rolling_hold_s = coalesce(%(rolling_hold_s)s, s.rolling_hold_s),
     state_mix = coalesce(%(state_mix)s, s.state_mix),
     rate_shift = coalesce(%(rate_shift)s, s.rate_shift),
     rate_share = coalesce(%(rate_share)s, s.rate_share),

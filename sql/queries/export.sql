@@ -13,3 +13,7 @@ select c.relname
 from pg_class c
 where c.relnamespace = 'analytics'::regnamespace and c.relkind = 'v'
 order by 1
+
+-- name: rows --
+-- The rows of an export, each column as the file has it.
+select {names} from ({query}) q

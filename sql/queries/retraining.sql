@@ -34,6 +34,27 @@ where (%(site)s::text is null or r.site_id = %(site)s)
 order by r.request_state in ('deployed', 'rejected'), r.request_id desc
 limit %(limit)s
 
+-- name: page --
+-- Requests of some sites (null: all), the newest first, behind one of them.
+select r.*
+from analytics.retraining_requests r
+where (%(sites)s::text[] is null or r.site_id = any (%(sites)s))
+  and (%(after)s::bigint is null or r.request_id < %(after)s)
+  and case when %(state)s = 'open' then r.request_state not in ('deployed', 'rejected')
+           else %(state)s in ('all', r.request_state) end
+order by r.request_id desc
+limit %(limit)s
+
+-- name: page_of_calls --
+-- Calls of some sites (null: all), the newest first, behind one of them.
+select c.*
+from analytics.retraining_calls c
+where (%(sites)s::text[] is null or c.site_id = any (%(sites)s))
+  and (%(after)s::bigint is null or c.call_id < %(after)s)
+  and %(state)s in ('all', c.call_state)
+order by c.call_id desc
+limit %(limit)s
+
 -- name: one --
 -- A request.
 select r.request_id, r.site_id, r.model_version, r.request_state, r.reason, r.requested_at,
@@ -55,6 +76,10 @@ select c.export_id, c.folder, c.exported_at, c.target, c.call_state, c.attempts,
 from analytics.retraining_calls c
 where c.request_id = %(request)s
 order by c.export_id, c.target
+
+-- name: retry_calls --
+-- Calls of a request that are due at once; how many.
+select ops.retry_retraining_calls(%(request)s)
 
 -- name: keys --
 -- What an export needs of a request, and the gate of its site.

@@ -1,6 +1,52 @@
 -- Events into activity: the one place where rows become time (metrics.md, From events to
 -- activity). All intervals are half-open.
 
+create or replace function floor.late_bounds(
+    p_site_key integer, p_now timestamptz,
+    p_workers integer[], p_from timestamptz[], p_to timestamptz[])
+returns table (worker_key integer, p timestamptz, n timestamptz)
+language plpgsql stable
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan
+as $$
+-- Per range, p and n as cut_bounds has them, sought among the events. The search plans every
+-- chunk there is: it is not begun for nothing.
+begin
+    if coalesce(cardinality(p_workers), 0) = 0 then
+        return;
+    end if;
+    return query
+    select
+        l.worker_key,
+        coalesce(before.time, l.from_time),
+        coalesce(after.time, 'infinity')
+    from unnest(p_workers, p_from, p_to) as l (worker_key, from_time, to_time)
+    left join lateral (
+        select e.time
+        from floor.events e
+        where e.site_key = p_site_key and e.worker_key = l.worker_key
+          and e.time < l.from_time and e.event_type < 3
+          and e.confidence >= (
+              select s.min_confidence from floor.settings_spans s
+              where s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to)
+        order by e.time desc
+        limit 1
+    ) before on true
+    left join lateral (
+        select e.time
+        from floor.events e
+        where e.site_key = p_site_key and e.worker_key = l.worker_key
+          and e.time > l.to_time and e.time <= p_now and e.event_type < 3
+          and e.confidence >= (
+              select s.min_confidence from floor.settings_spans s
+              where s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to)
+        order by e.time
+        limit 1
+    ) after on true;
+end
+$$;
+
 create or replace function floor.cut_bounds(
     p_site_key integer, p_now timestamptz,
     p_workers integer[], p_from timestamptz[], p_to timestamptz[])
@@ -12,10 +58,10 @@ set plan_cache_mode = force_custom_plan
 as $$
 -- Per touched range: p, the last gated state before it, and n, the first after it; ranges
 -- that meet are one. Where the range lies past the worker's last cut state, that state is p
--- and there is no n: no probe. (An earlier p is always safe, as long as it is a state.)
+-- and there is no n: no search. (An earlier p is always safe, as long as it is a state.)
 begin
     return query
-    with ranges as (
+    with ranges as materialized (
         select r.worker_key, r.from_time, r.to_time, w.state_at as last_state_at
         from unnest(p_workers, p_from, p_to) as r (worker_key, from_time, to_time)
         left join floor.worker_states w
@@ -26,44 +72,18 @@ begin
         from ranges r
         where r.from_time > r.last_state_at
     ),
-    late as materialized (
-        select r.worker_key, r.from_time, r.to_time
+    late as (
+        select array_agg(r.worker_key) as workers,
+            array_agg(r.from_time) as froms, array_agg(r.to_time) as tos
         from ranges r
         where r.from_time > r.last_state_at is not true
-    ),
-    probed as (
-        select
-            l.worker_key,
-            coalesce(before.time, l.from_time) as p,
-            coalesce(after.time, 'infinity') as n
-        from late l
-        left join lateral (
-            select e.time
-            from floor.events e
-            where e.site_key = p_site_key and e.worker_key = l.worker_key
-              and e.time < l.from_time and e.event_type < 3
-              and e.confidence >= (
-                  select s.min_confidence from floor.settings_spans s
-                  where s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to)
-            order by e.time desc
-            limit 1
-        ) before on true
-        left join lateral (
-            select e.time
-            from floor.events e
-            where e.site_key = p_site_key and e.worker_key = l.worker_key
-              and e.time > l.to_time and e.time <= p_now and e.event_type < 3
-              and e.confidence >= (
-                  select s.min_confidence from floor.settings_spans s
-                  where s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to)
-            order by e.time
-            limit 1
-        ) after on true
     ),
     both_kinds as (
         select * from live
         union all
-        select * from probed
+        select b.*
+        from late l
+        cross join lateral floor.late_bounds(p_site_key, p_now, l.workers, l.froms, l.tos) b
     )
     select m.worker_key, lower(m.span), upper(m.span)
     from (
@@ -119,6 +139,7 @@ declare
     workers integer[];
     ps timestamptz[];
     ns timestamptz[];
+    ends timestamptz[];
     stops timestamptz[];
     open_stop timestamptz;
     first_p timestamptz;
@@ -136,8 +157,9 @@ begin
     -- TimescaleDB's chunk exclusion adds to them.)
     open_stop := greatest(p_now, (
         select s.cut_now from floor.refresh_state s where s.site_key = p_site_key)) + interval '1 second';
-    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(b.stop), min(b.p), max(b.stop)
-    into workers, ps, ns, stops, first_p, last_stop
+    select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(least(b.n, p_now)),
+        array_agg(b.stop), min(b.p), max(b.stop)
+    into workers, ps, ns, ends, stops, first_p, last_stop
     from (
         select c.*, case when c.n < open_stop - interval '3 days' then c.n + interval '3 days'
                          else open_stop end as stop
@@ -166,9 +188,13 @@ begin
     from unnest(gone_times, gone_workers) as g (time, worker_key)
     union
     select p_site_key, come.hour, b.worker_key
-    from unnest(workers, ps, ns) as b (worker_key, p, n)
+    from unnest(workers, ps, ends) as b (worker_key, p, ends_at)
     cross join lateral generate_series(
-        floor.hour_of(b.p), least(b.n, p_now), interval '1 hour') as come (hour);
+        floor.hour_of(b.p), b.ends_at, interval '1 hour') as come (hour)
+    where b.ends_at - b.p <= floor.longest_span()
+    union
+    select p_site_key, come.hour, come.worker_key
+    from floor.hours_of_long_spans(p_site_key, workers, ps, ends) come;
 
     if p_bulk then
         perform set_config('enable_nestloop', 'off', true); -- until this function returns

@@ -42,20 +42,22 @@ begin
 end
 $$;
 
-create or replace function ops.rolling_findings(p_site_key integer, p_now timestamptz)
+-- Replaced by ops.rolling_means.
+drop function if exists ops.rolling_findings(integer, timestamptz);
+
+create or replace function ops.rolling_means(p_site_key integer, p_now timestamptz)
 returns table (
-    model_key integer, camera_key integer, verdict text, current double precision,
-    threshold double precision, events bigint, low_since timestamptz)
+    model_key integer, camera_key integer, mean double precision, events bigint, told boolean,
+    sends boolean)
 language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
--- The mean of the last 100 events, of those of the last 24 hours, and since when check after
--- check found it low. Without an event in the open hour or the one before: no verdict.
+-- The mean of the last 100 events, of those of the last 24 hours; whether it `sends`: has an
+-- event in the open hour or the one before; whether a verdict can be `told`.
 declare
-    s ops.drift_settings := ops.drift_settings_of(p_site_key);
     hour0 timestamptz := floor.hour_of(p_now);
     old_day timestamptz := date_trunc('day', p_now) - interval '7 days';
 begin
@@ -69,8 +71,9 @@ begin
         where t.site_key = p_site_key and t.hour >= hour0 - interval '24 hours' and t.hour < p_now
     ),
     last_ones as (
-        select t.model_key, t.camera_key, max(t.hour) as hour, sum(q.events)::bigint as events,
-            sum(q.total) / sum(q.events) as mean
+        select t.model_key, t.camera_key, sum(q.events)::bigint as events,
+            sum(q.total) / sum(q.events) as mean,
+            max(t.hour) >= hour0 - interval '1 hour' as sends
         from tails t
         cross join lateral (
             select count(*) as events, sum(u.confidence::double precision) as total
@@ -87,25 +90,11 @@ begin
         where d.site_key = p_site_key and d.day >= old_day - interval '30 days' and d.day <= old_day
         group by grouping sets ((d.model_key, d.camera_key), (d.model_key))
         having sum(d.events) > 0
-    ),
-    judged as (
-        select l.*,
-            k.model_key is not null and l.events = 100 and l.hour >= hour0 - interval '1 hour' as told,
-            case when l.mean < s.rolling_low then coalesce(
-                c.low_since,
-                case when l.hour >= hour0 - interval '1 hour' then p_now end) end as since
-        from last_ones l
-        left join known k on k.model_key = l.model_key and k.camera_key = l.camera_key
-        left join ops.drift_checks c
-          on c.site_key = p_site_key and c.signal = 'rolling_low' and c.span = 'last_100'
-         and c.model_key = l.model_key and c.camera_key = l.camera_key
     )
-    select
-        j.model_key, j.camera_key,
-        case when not j.told then 'not enough data'
-             when j.since <= p_now - interval '1 hour' then 'drifting' else 'ok' end,
-        j.mean, s.rolling_low, j.events, j.since
-    from judged j;
+    select l.model_key, l.camera_key, l.mean, l.events,
+        k.model_key is not null and l.events = 100 and l.sends, l.sends
+    from last_ones l
+    left join known k on k.model_key = l.model_key and k.camera_key = l.camera_key;
 end
 $$;
 
@@ -117,10 +106,33 @@ set jit = off
 as $$
 -- Judges everything, notes what became another verdict, and keeps the last ones. What has no
 -- events any more has no verdict any more.
+declare
+    s ops.drift_settings := ops.drift_settings_of(p_site_key);
 begin
     perform ops.learn_due(p_site_key, p_now);
     with confidences as materialized (
         select c.* from ops.confidence_findings(p_site_key, p_now) c
+    ),
+    -- The last 100 events: low for as long as check after check has found them so. Hours that
+    -- are always low are no news: not here, either.
+    rolling as materialized (
+        select v.signal, r.model_key, r.camera_key, v.told, r.mean, f.baseline, v.threshold,
+            r.events, coalesce(f.baseline_events, 0) as baseline_events,
+            case when r.mean < v.threshold then
+                coalesce(c.low_since, case when r.sends then p_now end) end as low_since
+        from ops.rolling_means(p_site_key, p_now) r
+        left join confidences f
+          on f.signal = 'confidence_low' and f.span = 'hour' and f.model_key = r.model_key
+         and f.camera_key = r.camera_key
+        cross join lateral (values
+            ('rolling_low', r.told, s.rolling_low),
+            ('confidence_low', r.told and f.verdict <> 'not enough data', s.confidence_low),
+            ('confidence_drop', r.told and f.verdict <> 'not enough data',
+             f.baseline * (1 - s.confidence_drop))
+        ) as v (signal, told, threshold)
+        left join ops.drift_checks c
+          on (c.site_key, c.signal, c.model_key, c.camera_key, c.span)
+           = (p_site_key, v.signal, r.model_key, r.camera_key, 'last_100')
     ),
     found as materialized (
         select c.*, null::timestamptz as low_since from confidences c
@@ -131,15 +143,13 @@ begin
         select w.*, null
         from ops.weekly_findings(p_site_key, p_now, 'week') w
         union all
-        -- Hours that are always low are no news: not here, either.
-        select 'rolling_low', r.model_key, r.camera_key, 'last_100',
-            case when r.verdict = 'drifting' and f.baseline < r.threshold then 'ok'
-                 else r.verdict end,
-            r.current, f.baseline, r.threshold, r.events, coalesce(f.baseline_events, 0), r.low_since
-        from ops.rolling_findings(p_site_key, p_now) r
-        left join confidences f
-          on f.signal = 'confidence_low' and f.span = 'hour' and f.model_key = r.model_key
-         and f.camera_key = r.camera_key
+        select r.signal, r.model_key, r.camera_key, 'last_100',
+            case when r.told is not true then 'not enough data'
+                 when r.low_since <= p_now - s.rolling_hold_s * interval '1 second'
+                  and coalesce(r.baseline >= r.threshold, true) then 'drifting'
+                 else 'ok' end,
+            r.mean, r.baseline, r.threshold, r.events, r.baseline_events, r.low_since
+        from rolling r
     ),
     changed as (
         insert into ops.drift_changes

@@ -114,7 +114,8 @@ begin
         where e.site_key = p_site_key and e.time >= window_from and e.time < r.done_from
         union
         select a.worker_key from floor.activity a
-        where a.site_key = p_site_key and a.time >= window_from and a.time < r.done_from
+        where a.site_key = p_site_key and a.time >= floor.hour_of(window_from) -- the piece under way
+          and a.ends_at > window_from and a.time < r.done_from
     ) b;
     if workers is not null then
         written := floor.cut_activity(
@@ -228,6 +229,9 @@ declare
         (select s.first_event_at from floor.refresh_state s where s.site_key = p_site_key), 'infinity');
     earlier timestamptz;
 begin
+    if (select min(f) from unnest(p_from) as f) >= known then
+        return; -- without planning a search of every chunk
+    end if;
     select min(first.time) into earlier
     from unnest(p_workers, p_from) as r (worker_key, from_time)
     cross join lateral (

@@ -201,6 +201,27 @@ begin
 end
 $$;
 
+create or replace function ops.retry_retraining_calls(p_request_key bigint)
+returns integer
+language sql
+set search_path = ops, pg_temp
+as $$
+-- What waits of a request, or was given up, is due at once, with all its attempts; how many.
+-- A call of an export that was made anew stays dropped.
+    with due as (
+        update ops.retraining_calls c
+        set next_at = clock_timestamp(), gave_up_at = null,
+            attempts = case when c.gave_up_at is null then c.attempts else 0 end
+        from ops.retraining_exports e
+        join ops.retraining_requests r on r.request_key = e.request_key
+        where e.export_key = c.export_key and e.request_key = p_request_key
+          and c.delivered_at is null and c.last_error is distinct from 'exported anew'
+          and (r.state = 'exported' or c.target = 'mlflow')
+        returning c.call_key
+    )
+    select count(*)::integer from due
+$$;
+
 create or replace function ops.claim_retraining_call(
     p_targets text[], p_request_key bigint, p_seen bigint[])
 returns table (

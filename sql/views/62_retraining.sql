@@ -18,10 +18,16 @@ create or replace view analytics.retraining_calls as
 select
     e.request_key as request_id, e.export_key as export_id, e.folder, e.exported_at, c.target,
     case when c.delivered_at is not null then 'delivered'
-         when c.gave_up_at is not null then 'given up' else 'pending' end as call_state,
-    c.attempts, c.next_at, c.delivered_at, c.answer, c.last_error
+         when c.last_error = 'exported anew' then 'dropped'
+         when c.gave_up_at is not null then 'given up'
+         when c.target = 'webhook' and r.state <> 'exported' then 'dropped'
+         else 'pending' end as call_state,
+    c.attempts, c.next_at, c.delivered_at, c.answer, c.last_error, c.call_key as call_id,
+    s.site_id, c.gave_up_at
 from ops.retraining_calls c
-join ops.retraining_exports e on e.export_key = c.export_key;
+join ops.retraining_exports e on e.export_key = c.export_key
+join ops.retraining_requests r on r.request_key = e.request_key
+join floor.sites s on s.site_key = r.site_key;
 
 comment on view analytics.retraining_requests is 'Requests to train a model version anew, open and ended, see docs/retraining.md';
 comment on column analytics.retraining_requests.request_id is 'Number of the request';
@@ -47,9 +53,11 @@ comment on column analytics.retraining_calls.export_id is 'Number of the export'
 comment on column analytics.retraining_calls.folder is 'Where it was written, on the machine that wrote it';
 comment on column analytics.retraining_calls.exported_at is 'When';
 comment on column analytics.retraining_calls.target is 'webhook or mlflow';
-comment on column analytics.retraining_calls.call_state is 'pending, delivered or given up';
+comment on column analytics.retraining_calls.call_state is 'pending, delivered, given up, or dropped: exported anew, or the request went on without it';
 comment on column analytics.retraining_calls.attempts is 'How often it was tried';
 comment on column analytics.retraining_calls.next_at is 'When it is tried next, if pending';
 comment on column analytics.retraining_calls.delivered_at is 'When it worked';
 comment on column analytics.retraining_calls.answer is 'What came back: a status, or MLflow''s run';
 comment on column analytics.retraining_calls.last_error is 'What went wrong the last time';
+comment on column analytics.retraining_calls.call_id is 'Number of the call, in their order';
+comment on column analytics.retraining_calls.gave_up_at is 'When it was given up';

@@ -81,7 +81,7 @@ def load_plant(dsn: str, site: str, hours: float, workers: int, zone: str) -> No
 def plant_dsn() -> Iterator[str]:
     """Two sites in one database: 48 hours of six workers, and a smaller one."""
     databases = Databases(Engine("plain"), Path(os.environ["FLOORPULSE_TEST_SERVERS"]))
-    dsn = databases.create(migrated=True)
+    dsn = databases.create()
     load_plant(dsn, SITE, 48, 6, "Europe/Berlin")
     load_plant(dsn, OTHER_SITE, 30, 3, "Asia/Kolkata")
     with connect(dsn) as conn:

@@ -12,7 +12,7 @@ from sql.connect import Connection
 from sql.drift import Thresholds, set_thresholds
 from tests.support.hours import BEGIN, DAY, HOUR, HourlyPlant, Seen
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 LAST = 29
 
 

@@ -11,7 +11,7 @@ from sql.connect import Connection, connect
 from sql.sites import register_site
 from tests.support.cli import floorpulse, json_of
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)

@@ -9,9 +9,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from scheduler.refresh import refresh_site
-from tests.support.demo import load_demo
-
 PAGE = Path(__file__).parents[2] / "docs" / "analysts.md"
 QUERIES = re.findall(
     r"^### (.+?)\n+```sql\n(.+?)```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
@@ -19,11 +16,11 @@ QUERIES = re.findall(
 
 
 @pytest.fixture
-def analyst(dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """The role floorpulse_analyst on two simulated days of the demo plant."""
-    load_demo(dsn)
-    refresh_site(dsn, "demo")
-    with psycopg.connect(dsn, autocommit=True) as conn:
+def analyst(
+    refreshed_dsn: str,
+) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """The role floorpulse_analyst on the demo plant."""
+    with psycopg.connect(refreshed_dsn, autocommit=True) as conn:
         conn.execute("set role floorpulse_analyst")
         yield conn
 
@@ -63,15 +60,17 @@ def test_every_view_answers_the_role(
         "create table analytics.mine (x int)",
     ],
 )
-def test_the_role_reads_analytics_and_nothing_else(dsn: str, forbidden: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as conn:
+def test_the_role_reads_analytics_and_nothing_else(
+    common_dsn: str, forbidden: str
+) -> None:
+    with psycopg.connect(common_dsn, autocommit=True) as conn:
         conn.execute("set role floorpulse_analyst")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute(forbidden.encode())
 
 
-def test_a_login_of_the_role_is_read_only_and_limited(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as conn:
+def test_a_login_of_the_role_is_read_only_and_limited(common_dsn: str) -> None:
+    with psycopg.connect(common_dsn, autocommit=True) as conn:
         rows = conn.execute(
             "select unnest(rolconfig) from pg_roles"
             " where rolname = 'floorpulse_analyst'"
@@ -81,8 +80,8 @@ def test_a_login_of_the_role_is_read_only_and_limited(dsn: str) -> None:
     assert any(setting.startswith("statement_timeout=") for setting in settings)
 
 
-def test_every_object_of_analytics_has_a_comment(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as conn:
+def test_every_object_of_analytics_has_a_comment(common_dsn: str) -> None:
+    with psycopg.connect(common_dsn, autocommit=True) as conn:
         silent = conn.execute(
             "select c.relname from pg_class c where c.relkind = 'v'"
             " and c.relnamespace = 'analytics'::regnamespace"
@@ -94,8 +93,8 @@ def test_every_object_of_analytics_has_a_comment(dsn: str) -> None:
     assert silent == []
 
 
-def test_every_column_of_analytics_has_a_comment(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as conn:
+def test_every_column_of_analytics_has_a_comment(common_dsn: str) -> None:
+    with psycopg.connect(common_dsn, autocommit=True) as conn:
         silent = conn.execute(
             "select c.relname || '.' || a.attname from pg_class c"
             " join pg_attribute a on a.attrelid = c.oid and a.attnum > 0"
@@ -105,9 +104,9 @@ def test_every_column_of_analytics_has_a_comment(dsn: str) -> None:
     assert silent == []
 
 
-def test_every_routine_sets_its_search_path_or_must_be_inlined(dsn: str) -> None:
+def test_every_routine_sets_its_search_path_or_must_be_inlined(common_dsn: str) -> None:
     inlined = {"hour_of", "microseconds", "seconds", "ratio", "per_hour"}
-    with psycopg.connect(dsn, autocommit=True) as conn:
+    with psycopg.connect(common_dsn, autocommit=True) as conn:
         rows = conn.execute(
             "select p.proname from pg_proc p where p.pronamespace in ("
             " 'floor'::regnamespace, 'ingest'::regnamespace, 'analytics'::regnamespace)"

@@ -9,7 +9,6 @@ import pytest
 
 from scheduler import refresh
 from sql.connect import connect
-from tests.support.demo import load_demo
 
 PIECES = (
     "select w.worker_id, a.time, a.ends_at, a.state_at, a.state, a.units,"
@@ -19,12 +18,6 @@ PIECES = (
 )
 HOURS = "select * from analytics.worker_hourly order by 1, 2, 3, 4, 5, 6"
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
-
-
-@pytest.fixture
-def loaded(dsn: str) -> str:
-    load_demo(dsn, hours=30)
-    return dsn
 
 
 @pytest.fixture
@@ -48,41 +41,41 @@ def recut(dsn: str) -> None:
 
 
 def test_it_gives_the_same_tables_as_one_session(
-    loaded: str, monkeypatch: pytest.MonkeyPatch
+    demo_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refresh.refresh_site(loaded, "demo", NOW)
-    expected = tables(loaded)
+    refresh.refresh_site(demo_dsn, "demo", NOW)
+    expected = tables(demo_dsn)
     assert expected[0]
-    recut(loaded)
+    recut(demo_dsn)
     monkeypatch.setattr(refresh, "EVENTS_FOR_TWO", 100)
     monkeypatch.setattr(refresh, "EVENTS_PER_STEP", 500)
-    report = refresh.refresh_site(loaded, "demo", NOW)
+    report = refresh.refresh_site(demo_dsn, "demo", NOW)
     assert report.ranges > 6, "no backlog was cut"
-    assert tables(loaded) == expected
+    assert tables(demo_dsn) == expected
 
 
 @pytest.mark.usefixtures("small_steps")
-def test_it_comes_to_the_same_with_an_earlier_now_between(loaded: str) -> None:
-    refresh.refresh_site(loaded, "demo", NOW)
-    expected = tables(loaded)
-    recut(loaded)
-    refresh.refresh_site(loaded, "demo", NOW - timedelta(hours=5))
-    recut(loaded)
-    refresh.refresh_site(loaded, "demo", NOW)
-    assert tables(loaded) == expected
+def test_it_comes_to_the_same_with_an_earlier_now_between(demo_dsn: str) -> None:
+    refresh.refresh_site(demo_dsn, "demo", NOW)
+    expected = tables(demo_dsn)
+    recut(demo_dsn)
+    refresh.refresh_site(demo_dsn, "demo", NOW - timedelta(hours=5))
+    recut(demo_dsn)
+    refresh.refresh_site(demo_dsn, "demo", NOW)
+    assert tables(demo_dsn) == expected
 
 
 @pytest.mark.usefixtures("small_steps")
 def test_what_one_session_fails_at_is_told_and_done_again(
-    loaded: str, monkeypatch: pytest.MonkeyPatch
+    demo_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refresh.refresh_site(loaded, "demo", NOW)
-    expected = tables(loaded)
-    recut(loaded)
-    with connect(loaded) as conn, monkeypatch.context() as patch:
+    refresh.refresh_site(demo_dsn, "demo", NOW)
+    expected = tables(demo_dsn)
+    recut(demo_dsn)
+    with connect(demo_dsn) as conn, monkeypatch.context() as patch:
         conn.execute("set statement_timeout = '1ms'")
         patch.setattr(refresh, "EVENTS_PER_STEP", 100_000)
         with pytest.raises(psycopg.errors.QueryCanceled):
             refresh.refresh_with(conn, "demo", NOW)
-    refresh.refresh_site(loaded, "demo", NOW)
-    assert tables(loaded) == expected
+    refresh.refresh_site(demo_dsn, "demo", NOW)
+    assert tables(demo_dsn) == expected

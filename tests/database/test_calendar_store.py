@@ -14,7 +14,7 @@ Connection = psycopg.Connection[Any]
 NOON = datetime(2024, 6, 3, 12, tzinfo=UTC)
 NIGHT = Pattern((0, 1, 2, 3, 4, 5, 6), 22 * 60, 480)
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 
 @pytest.fixture

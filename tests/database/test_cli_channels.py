@@ -10,7 +10,7 @@ from sql.connect import Connection
 from tests.support.alerting import Alerting
 from tests.support.cli import floorpulse, json_of
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 CHANNEL = ("alerts", "channel")
 UNCHECKED = ("--url-env", "PLANT_MAIL", "--unchecked")
 

@@ -10,7 +10,6 @@ import pytest
 from sql.migrate import migrate
 from tests.support.cli import floorpulse, json_of
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 NAIVE = (
     "time,site_id,worker_id,workstation_id,event_type,confidence\n"
     "2026-03-02 10:00,plant,W1,S1,working,0.9\n"
@@ -47,7 +46,7 @@ def test_an_installation_that_is_well(dsn: str, conn: psycopg.Connection) -> Non
         assert check in text
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_scheduler_that_does_not_run(dsn: str, conn: psycopg.Connection) -> None:
     (found,) = findings(dsn, "scheduler")
     assert "floorpulse schedule" in found["to_do"]
@@ -57,7 +56,7 @@ def test_a_scheduler_that_does_not_run(dsn: str, conn: psycopg.Connection) -> No
     assert "it does not run; last seen" in found["found"]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_job_that_fails(dsn: str, conn: psycopg.Connection) -> None:
     beat(conn)
     conn.execute(
@@ -68,7 +67,7 @@ def test_a_job_that_fails(dsn: str, conn: psycopg.Connection) -> None:
     assert found["found"] == "job calendar fails: no space left"
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_site_loaded_before_its_zone_was_set(dsn: str) -> None:
     floorpulse(dsn, "load", "-", stdin=NAIVE)
     (found,) = findings(dsn, "time zone")
@@ -82,7 +81,7 @@ def test_a_site_loaded_before_its_zone_was_set(dsn: str) -> None:
     assert findings(dsn, "time zone") == []
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize("way", ["offsets", "zone of the file", "zone of the site"])
 def test_a_site_whose_times_were_read_well(dsn: str, way: str) -> None:
     if way == "zone of the site":
@@ -93,7 +92,7 @@ def test_a_site_whose_times_were_read_well(dsn: str, way: str) -> None:
     assert findings(dsn, "time zone") == []
 
 
-@PLAIN
+@pytest.mark.plain
 def test_work_that_nobody_does(dsn: str) -> None:
     floorpulse(dsn, "load", "-", stdin=AWARE)
     (found,) = findings(dsn, "backlog")
@@ -103,7 +102,7 @@ def test_work_that_nobody_does(dsn: str) -> None:
     assert level(dsn, "freshness") == level(dsn, "backlog") == "ok"
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_share_of_parked_events(dsn: str) -> None:
     floorpulse(dsn, "load", "-", stdin=AWARE.replace("0.9", "90"), exit_code=3)
     (found,) = findings(dsn, "parked")
@@ -112,7 +111,7 @@ def test_a_share_of_parked_events(dsn: str) -> None:
     assert "bad_confidence 1" in found["found"]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_load_that_was_cut_off(dsn: str, conn: psycopg.Connection) -> None:
     conn.execute(
         "insert into ingest.loads (source, updated_at) "
@@ -143,7 +142,7 @@ def test_a_server_that_could_do_more(
         assert [f["level"] for f in found] == ["note"]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_schema_that_is_not_there(fresh_dsn: str) -> None:
     (found,) = findings(fresh_dsn, "schema")
     assert found["to_do"] == "Run `floorpulse db migrate`."
@@ -153,7 +152,7 @@ def test_a_schema_that_is_not_there(fresh_dsn: str) -> None:
     floorpulse(fresh_dsn, "site", "list")
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_schema_that_is_older(fresh_dsn: str) -> None:
     migrate(fresh_dsn, until="migrations/0001_registry.sql")
     result = floorpulse(fresh_dsn, "site", "list", exit_code=1)
@@ -170,7 +169,7 @@ def test_status(dsn: str, conn: psycopg.Connection) -> None:
     assert floorpulse(dsn, "db", "dsn").stdout == f"{dsn}\n"
 
 
-@PLAIN
+@pytest.mark.plain
 def test_an_interrupt_is_a_sentence(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: str) -> None:
         raise KeyboardInterrupt
@@ -180,7 +179,7 @@ def test_an_interrupt_is_a_sentence(dsn: str, monkeypatch: pytest.MonkeyPatch) -
     assert result.stderr.startswith("Error: interrupted;")
 
 
-@PLAIN
+@pytest.mark.plain
 def test_an_error_of_the_database_is_a_sentence(
     dsn: str, conn: psycopg.Connection
 ) -> None:

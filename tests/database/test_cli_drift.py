@@ -12,7 +12,7 @@ from scheduler.jobs import drift
 from sql.connect import Connection
 from tests.support.cli import floorpulse, json_of
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 
 def test_thresholds_are_set_shown_and_noted(dsn: str, conn: Connection) -> None:
@@ -37,6 +37,7 @@ def test_thresholds_are_set_shown_and_noted(dsn: str, conn: Connection) -> None:
         ("--confidence-spread", "-1"),
         ("--confidence-shape", "0"),
         ("--rolling-low", "2"),
+        ("--rolling-hold-s", "-1"),
         ("--state-mix", "100"),
         ("--rate-shift", "0.5"),
         ("--rate-share", "-0.1"),

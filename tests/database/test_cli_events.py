@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.cli import floorpulse, json_of
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence,count"
 # The worked example of metrics.md.
 EXAMPLE = [
@@ -52,7 +51,7 @@ def test_the_worked_example(dsn: str, tmp_path: Path) -> None:
     assert factory["active_workers"] == 1
 
 
-@PLAIN
+@pytest.mark.plain
 def test_metrics_without_options_are_those_of_the_last_day(
     dsn: str, tmp_path: Path
 ) -> None:
@@ -69,7 +68,7 @@ def test_metrics_without_options_are_those_of_the_last_day(
         assert shown in table
 
 
-@PLAIN
+@pytest.mark.plain
 def test_metrics_by_production_date(dsn: str, tmp_path: Path) -> None:
     floorpulse(dsn, "load", file_of(tmp_path, *EXAMPLE))
     floorpulse(dsn, "refresh", *NOW)
@@ -82,7 +81,7 @@ def test_metrics_by_production_date(dsn: str, tmp_path: Path) -> None:
     assert row["weighted_utilization"] is None
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_window_off_the_hour_is_refused(dsn: str, tmp_path: Path) -> None:
     floorpulse(dsn, "load", file_of(tmp_path, *EXAMPLE))
     window = ("--from", "2026-03-02T10:30Z", "--to", "2026-03-02T11:00Z")
@@ -92,7 +91,7 @@ def test_a_window_off_the_hour_is_refused(dsn: str, tmp_path: Path) -> None:
     assert "on the UTC hour" in result.stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_two_sites_want_a_name(dsn: str, tmp_path: Path) -> None:
     other = [line.replace("plant", "works") for line in EXAMPLE]
     floorpulse(dsn, "load", file_of(tmp_path, *EXAMPLE, *other))
@@ -100,7 +99,7 @@ def test_two_sites_want_a_name(dsn: str, tmp_path: Path) -> None:
     assert "--site, one of plant, works" in result.stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_conflicts_and_parked_rows_are_exit_3(dsn: str, tmp_path: Path) -> None:
     bad = EXAMPLE[0].replace("working", "sleeping")
     other = EXAMPLE[1].replace("0.9", "0.8")
@@ -114,7 +113,7 @@ def test_conflicts_and_parked_rows_are_exit_3(dsn: str, tmp_path: Path) -> None:
     assert {c["code"]: c["seen"] for c in codes} == {"bad_event_type": 2, "conflict": 2}
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_dry_run_stores_nothing(dsn: str, tmp_path: Path) -> None:
     bad = EXAMPLE[0].replace("10:00:00Z", "noon")
     path = file_of(tmp_path, *EXAMPLE, bad)
@@ -125,7 +124,7 @@ def test_a_dry_run_stores_nothing(dsn: str, tmp_path: Path) -> None:
     assert json_of(dsn, "worker", "list")["workers"] == []
 
 
-@PLAIN
+@pytest.mark.plain
 def test_stdin_with_other_columns(dsn: str) -> None:
     text = "when,who,workstation_id,event_type,confidence,noise\n"
     text += "2026-03-02 10:00,W1,S1,working,0.9,x\n"
@@ -138,7 +137,7 @@ def test_stdin_with_other_columns(dsn: str) -> None:
     assert "2026-03-02 04:00:00+00" in hours
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_file_that_is_none_fails_and_keeps_what_was_loaded(
     dsn: str, tmp_path: Path
 ) -> None:
@@ -151,7 +150,7 @@ def test_a_file_that_is_none_fails_and_keeps_what_was_loaded(
     assert "Traceback" not in result.output
 
 
-@PLAIN
+@pytest.mark.plain
 def test_parked_lines_are_sent_again_when_the_site_is_mended(
     dsn: str, tmp_path: Path
 ) -> None:
@@ -174,7 +173,7 @@ def test_parked_lines_are_sent_again_when_the_site_is_mended(
     assert {c["code"] for c in retried} == {"unknown_worker", "unknown_workstation"}
 
 
-@PLAIN
+@pytest.mark.plain
 def test_rows_parked_again_after_a_retry_are_parked(dsn: str, tmp_path: Path) -> None:
     floorpulse(dsn, "site", "set", "plant", "--registration", "strict")
     path = file_of(tmp_path, EXAMPLE[0])
@@ -193,7 +192,7 @@ def test_rows_parked_again_after_a_retry_are_parked(dsn: str, tmp_path: Path) ->
     assert json_of(dsn, "rejects", "list")["rejects"] == []
 
 
-@PLAIN
+@pytest.mark.plain
 def test_parked_lines_are_exported_as_a_file_to_load(dsn: str, tmp_path: Path) -> None:
     bad = EXAMPLE[0].replace("working", "sleeping")
     floorpulse(dsn, "load", file_of(tmp_path, bad), exit_code=3)
@@ -204,7 +203,7 @@ def test_parked_lines_are_exported_as_a_file_to_load(dsn: str, tmp_path: Path) -
     assert json_of(dsn, "load", str(out))["stored"] == 1
 
 
-@PLAIN
+@pytest.mark.plain
 def test_parked_lines_of_different_files_want_a_source(
     dsn: str, tmp_path: Path
 ) -> None:
@@ -220,7 +219,7 @@ def test_parked_lines_of_different_files_want_a_source(
     assert json.loads(result.stdout) == event
 
 
-@PLAIN
+@pytest.mark.plain
 def test_exports(dsn: str, tmp_path: Path) -> None:
     floorpulse(dsn, "load", file_of(tmp_path, *EXAMPLE))
     floorpulse(dsn, "refresh", *NOW)
@@ -236,7 +235,7 @@ def test_exports(dsn: str, tmp_path: Path) -> None:
     assert json.loads(floorpulse(dsn, "export", "worker_daily", *none).stdout) == []
 
 
-@PLAIN
+@pytest.mark.plain
 def test_an_export_of_no_view_names_those_there_are(dsn: str) -> None:
     result = floorpulse(dsn, "export", "events", exit_code=2)
     assert "worker_hourly" in result.stderr
@@ -244,7 +243,7 @@ def test_an_export_of_no_view_names_those_there_are(dsn: str) -> None:
     assert "leave out --from" in result.stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_what_no_terminal_should_see_is_escaped(dsn: str, tmp_path: Path) -> None:
     floorpulse(dsn, "load", file_of(tmp_path, "\x1b[2Jnoon,plant"), exit_code=3)
     table = floorpulse(dsn, "rejects", "list").stdout
@@ -252,7 +251,7 @@ def test_what_no_terminal_should_see_is_escaped(dsn: str, tmp_path: Path) -> Non
     assert "\\x1b[2Jnoon" in table
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_file_name_that_is_no_text(dsn: str, tmp_path: Path) -> None:
     path = os.fsdecode(bytes(tmp_path) + b"/\xff.csv")
     Path(path).write_text("\n".join([HEADER, *EXAMPLE]))

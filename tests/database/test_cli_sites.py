@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.cli import floorpulse, json_of
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 DAY = ("--days", "mon-fri", "--start", "06:00", "--length", "8h")
 

@@ -152,7 +152,7 @@ def test_case_arriving_in_any_way(common_dsn: str, case: Case, tmp_path: Path) -
 
 
 @each_case
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_case_shuffled(common_dsn: str, case: Case, tmp_path: Path) -> None:
     check(common_dsn, case, tmp_path, shuffled)
 
@@ -197,6 +197,7 @@ def run_as_command(dsn: str, case: Case) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("name", BY_COMMAND)
 def test_case_by_the_command_line(dsn: str, name: str) -> None:
     case = next((case for case in all_cases() if case.name == name), None)

@@ -30,7 +30,7 @@ from tests.support.http import event
 from tests.support.local_server import open_folder, plain_server, wait_until
 
 pytestmark = [
-    pytest.mark.parametrize("engine", ["plain"], indirect=True),
+    pytest.mark.plain,
     pytest.mark.xdist_group("brokers"),
 ]
 BROKERS: dict[str, Callable[[], AbstractContextManager[Broker]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from etl.files.load import load_file
 from scheduler import refresh
 from sql.connect import connect
 from sql.moments import MINUS_INFINITY
+from sql.shifts import Pattern, add_shift, end_shift
 from sql.sites import SiteChange, set_site
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence,duration_s\n"
@@ -68,3 +69,29 @@ def test_the_later_day_is_restated_first(dsn: str, tmp_path: Path) -> None:
         set_site(conn, "plant", SiteChange(min_confidence=0.5), MINUS_INFINITY)
     refresh.refresh_site(dsn, "plant", NOW)
     assert stands_once(dsn)
+
+
+def test_a_piece_under_way_is_cut_where_a_shift_ends_for_good(
+    dsn: str, tmp_path: Path
+) -> None:
+    """Nothing of this worker begins after the change: the piece before it is known."""
+    load(dsn, tmp_path, ["2026-03-02T03:20Z,plant,W1,S1,working,0.9,600"])
+    ends_at = datetime(2026, 3, 2, 3, 25, tzinfo=UTC)
+    with connect(dsn) as conn:
+        day = Pattern(tuple(range(7)), 6 * 60, 480)
+        add_shift(conn, "plant", "day", day, MINUS_INFINITY)
+        refresh.refresh_site(dsn, "plant", NOW)
+        assert len(pieces(dsn)) == 1
+        end_shift(conn, "plant", "day", ends_at)
+        refresh.refresh_site(dsn, "plant", NOW)
+        # Outside of the shifts until 03:25; where a site has none, all time counts.
+        shifts = conn.execute(
+            "select shift_key, ends_at - time from floor.activity order by time"
+        ).fetchall()
+        scheduled = conn.execute(
+            "select utilization from analytics.workstation_metrics("
+            "'plant', '2026-03-02 03:00+00', '2026-03-02 04:00+00')"
+        ).fetchone()
+    five_minutes = timedelta(minutes=5)
+    assert shifts == [(0, five_minutes), (-1, five_minutes)]
+    assert scheduled == (pytest.approx(300 / 2100),)

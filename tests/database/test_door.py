@@ -88,6 +88,7 @@ def test_an_event_is_stored_with_all_it_says(
     ]
 
 
+@pytest.mark.plain
 def test_optional_columns_may_be_filled_here_and_there(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_sparse_batch_in_a_dense_history(door: Door) -> None:
     assert counts(admit(door, *changed, *other[7:])) == (0, 5000, 7, {})
 
 
+@pytest.mark.plain
 def test_parked_rows_keep_bytes_code_message_and_line(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -219,6 +221,7 @@ def test_parked_rows_keep_bytes_code_message_and_line(
     assert json.loads(parked[1][2])["worker_id"] == "a\x00b"
 
 
+@pytest.mark.plain
 def test_the_same_bytes_sent_again_are_counted(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -228,6 +231,7 @@ def test_the_same_bytes_sent_again_are_counted(
     assert seen == [("bad_confidence", 3)]
 
 
+@pytest.mark.plain
 def test_ids_are_registered_on_sight_and_marked(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -244,6 +248,7 @@ def test_ids_are_registered_on_sight_and_marked(
     assert registered == [("plant", True, "W1", True, "S1", True, True, "UTC")]
 
 
+@pytest.mark.plain
 def test_a_strict_site_parks_what_nobody_registered(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -274,6 +279,7 @@ def test_a_strict_site_parks_what_nobody_registered(
     )
 
 
+@pytest.mark.plain
 def test_a_strict_installation_parks_unknown_sites(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -284,6 +290,7 @@ def test_a_strict_installation_parks_unknown_sites(
     assert conn.execute("select count(*) from floor.sites").fetchone() == (1,)
 
 
+@pytest.mark.plain
 def test_retention_and_zone_of_the_site_are_asked_for_each_batch(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -295,6 +302,7 @@ def test_retention_and_zone_of_the_site_are_asked_for_each_batch(
     assert counts(admit(door, {"time": "2026-11-01 11:30:00"})) == (0, 1, 0, {})
 
 
+@pytest.mark.plain
 def test_a_batch_of_several_sites(door: Door, conn: psycopg.Connection) -> None:
     admission = admit(
         door,
@@ -317,6 +325,7 @@ def test_a_batch_of_several_sites(door: Door, conn: psycopg.Connection) -> None:
     assert tallies == [("a", 1, 0, 1), ("b", 1, 1, 0), ("c", 0, 0, 1)]
 
 
+@pytest.mark.plain
 def test_dirty_ranges_split_at_an_hour_and_at_midnight(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -344,6 +353,7 @@ def test_dirty_ranges_split_at_an_hour_and_at_midnight(
     assert again == (len(spans),)
 
 
+@pytest.mark.plain
 def test_the_commit_is_told_to_who_listens(
     door: Door, conn: psycopg.Connection
 ) -> None:
@@ -359,6 +369,7 @@ def test_the_commit_is_told_to_who_listens(
     }
 
 
+@pytest.mark.plain
 def test_tallies_count_late_events_and_their_latency(
     door: Door, conn: psycopg.Connection
 ) -> None:

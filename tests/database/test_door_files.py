@@ -61,9 +61,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "events.csv"
 
 
-plain_only = pytest.mark.parametrize("engine", ["plain"], indirect=True)
-
-
 def test_a_file_of_many_blocks_and_the_same_again(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -89,7 +86,7 @@ def test_a_file_of_many_blocks_and_the_same_again(
     ]
 
 
-@plain_only
+@pytest.mark.plain
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_every_kind_of_file(dsn: str, tmp_path: Path, suffix: str, kind: str) -> None:
@@ -105,7 +102,7 @@ def as_ndjson(text: str) -> str:
     return "".join(json.dumps(dict(zip(names, r, strict=True))) + "\n" for r in rows)
 
 
-@plain_only
+@pytest.mark.plain
 def test_stdin(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = io.BytesIO(gzip.compress(many(100).encode()))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(content))
@@ -113,7 +110,7 @@ def test_stdin(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (report.source, report.stored) == ("stdin", 100)
 
 
-@plain_only
+@pytest.mark.plain
 def test_options_of_a_load(dsn: str, conn: psycopg.Connection, path: Path) -> None:
     path.write_text(
         "when,who,workstation_id,event_type,confidence,shoe_size\n"
@@ -161,7 +158,7 @@ def test_a_dry_run_stores_nothing_and_says_what_would_be_parked(
     assert [one(conn, f"select count(*) from {t}") for t in tables] == [0] * 4  # noqa: S608
 
 
-@plain_only
+@pytest.mark.plain
 def test_a_dry_run_knows_strict_sites(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -172,7 +169,7 @@ def test_a_dry_run_knows_strict_sites(
     assert load(dsn, path, dry_run=True).parked == {"unknown_worker": 1}
 
 
-@plain_only
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -195,7 +192,7 @@ def test_of_what_cannot_be_understood_nothing_is_stored(
     assert one(conn, "select count(*) from ingest.rejects") == 0
 
 
-@plain_only
+@pytest.mark.plain
 def test_a_missing_file(dsn: str, path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read: No such file"):
         load(dsn, path)
@@ -203,7 +200,7 @@ def test_a_missing_file(dsn: str, path: Path) -> None:
         load(dsn, path.parent)
 
 
-@plain_only
+@pytest.mark.plain
 def test_what_was_committed_before_the_damage_stays_and_is_told(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -221,14 +218,14 @@ def test_what_was_committed_before_the_damage_stays_and_is_told(
     assert counts(report) == (ROWS, 0, 0, {})
 
 
-@plain_only
+@pytest.mark.plain
 @pytest.mark.parametrize("content", [b"", b"\n\n", HEADER.encode()])
 def test_an_empty_file_is_fine(dsn: str, path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert counts(load(dsn, path)) == (0, 0, 0, {})
 
 
-@plain_only
+@pytest.mark.plain
 def test_lines_without_end_and_their_neighbours(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -279,7 +276,7 @@ def dies_after(
         monkeypatch.setattr(Door, "commit", commit)
 
 
-@plain_only
+@pytest.mark.plain
 @pytest.mark.parametrize("kind", ["plain", "gz", "stdin", "gz stdin"])
 def test_a_load_that_was_cut_off_is_continued(
     dsn: str,
@@ -314,7 +311,7 @@ def test_a_load_that_was_cut_off_is_continued(
     assert not run().resumed
 
 
-@plain_only
+@pytest.mark.plain
 @pytest.mark.parametrize("commits", [1, 2, 4, 5])
 def test_a_block_of_several_sites_is_continued_between_them(
     dsn: str,
@@ -334,7 +331,7 @@ def test_a_block_of_several_sites_is_continued_between_them(
     assert one(conn, "select count(*) from floor.events") == ROWS
 
 
-@plain_only
+@pytest.mark.plain
 @pytest.mark.parametrize("in_commit", [True, False])
 def test_other_content_with_the_same_beginning_is_a_load_of_its_own(
     dsn: str,
@@ -359,7 +356,7 @@ def test_other_content_with_the_same_beginning_is_a_load_of_its_own(
     assert times >= expected | {START - timedelta(seconds=77)}
 
 
-@plain_only
+@pytest.mark.plain
 def test_other_options_are_a_load_of_their_own(
     dsn: str, conn: psycopg.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,7 +397,7 @@ def test_two_loads_of_one_file_at_once(
     assert one(conn, "select sum(events) from floor.dirty") == ROWS
 
 
-@plain_only
+@pytest.mark.plain
 def test_progress_is_told_block_by_block(dsn: str, path: Path) -> None:
     path.write_text(many())
     told: list[files.LoadProgress] = []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etl.batch import batch_of
 from etl.door.admit import Counts, Door
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 COLUMNS = (
     "site_id",

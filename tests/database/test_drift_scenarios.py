@@ -26,7 +26,6 @@ SMALL = SimulatorOptions(
     shifts=ONE_SHIFT,
     confidence_sd=0.06,
 )
-plain_only = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 
 
 def at(day: int, hour: float) -> datetime:
@@ -67,7 +66,7 @@ def test_a_lighting_change_on_day_11_fires_by_its_shape_and_ends(
     assert states == {("confidence_shape", "resolved")}
 
 
-@plain_only
+@pytest.mark.plain
 class TestHours:
     """From hours."""
 
@@ -78,8 +77,8 @@ class TestHours:
     def test_a_broken_lens_fires_within_the_hour_and_its_alerts_end(
         self, plant: HourlyPlant
     ) -> None:
-        """Drop and low, of the camera that broke at 10:00, not of its sister; rolling
-        when its last 100 events have been low for an hour.
+        """Drop, low and rolling, of the camera that broke at 10:00, not of its sister:
+        two checks in a row that find its last 100 events low.
         """
         for camera in ("c1", "c2"):
             plant.days(1, 9, camera=camera, events=120)
@@ -89,26 +88,46 @@ class TestHours:
             plant.check(now)
             if now == at(10, 10):
                 assert plant.alerts() == {}
-        hours = {("confidence_drop", "hour"), ("confidence_low", "hour")}
-        assert hours | {("rolling_low", "last_100")} <= plant.drifting("c1")
+        for span in ("hour", "last_100"):
+            both = {("confidence_drop", span), ("confidence_low", span)}
+            assert both <= plant.drifting("c1")
+        assert ("rolling_low", "last_100") in plant.drifting("c1")
         assert plant.drifting("c2") == set()
         opened = dict(
             plant.conn.execute(
                 "select signal, opened_at from analytics.alerts where subject = 'v1 c1'"
             ).fetchall()
         )
-        assert opened["confidence_drop"] <= at(10, 11)
-        assert opened["confidence_low"] <= at(10, 11)
         # At 10:15 most of the last 100 were good still.
-        assert opened["rolling_low"] == at(10, 11.5)
+        signals = ("confidence_drop", "confidence_low", "rolling_low")
+        assert {opened[signal] for signal in signals} == {at(10, 10.75)}
         plant.put(lens_hours(at(10, 14), broken=at(10, 10), mended=at(10, 12)))
         for camera in ("c1", "c2"):
             plant.days(11, 13, camera=camera, events=120)
         for now in (at(13, 10), at(13, 10.25)):
             plant.check(now)
         ended = plant.alerts()
-        for signal in ("confidence_drop", "confidence_low", "rolling_low"):
+        for signal in signals:
             assert ended[signal] == {"resolved"}
+
+    def test_a_dim_quarter_of_an_hour_is_no_broken_lens(
+        self, plant: HourlyPlant
+    ) -> None:
+        """One check that finds the last 100 low is not enough."""
+        plant.days(1, 9, camera="c1", events=600)
+        plant.put([Seen(at(10, 6), "c1", events=600)])
+        plant.check(at(10, 7))
+        plant.put([Seen(at(10, 7), "c1", events=150, mean=0.6)])
+        plant.check(at(10, 7.25))
+        (since,) = plant.conn.execute(
+            "select low_since from ops.drift_checks where signal = 'rolling_low'"
+            " and camera_key > 0"
+        ).fetchall()[0]
+        assert since == at(10, 7.25)
+        plant.put([Seen(at(10, 7), "c1", events=300)])
+        plant.check(at(10, 7.5))
+        assert "rolling_low" not in plant.alerts()
+        assert not any(span == "last_100" for _, span in plant.drifting("c1"))
 
     def test_a_slow_decline_over_60_days_is_found_long_before_it_is_low(
         self, plant: HourlyPlant
@@ -230,7 +249,7 @@ def lens_hours(
 NIGHTS = (("early", 6), ("late", 14), ("night", 22))
 
 
-@plain_only
+@pytest.mark.plain
 def test_a_night_shift_that_is_simply_different_is_silent(conn: Connection) -> None:
     """Less light by night, half of the work read as idle, half the pace, and nobody
     from Saturday 06:00 to Sunday 22:00: on Saturday a day's window is all night.
@@ -263,7 +282,7 @@ def way(hour: datetime) -> dict[str, object]:
     return {"mean": 0.72, "mix": (0.35, 0.55, 0.1), "units": 30}
 
 
-@plain_only
+@pytest.mark.plain
 def test_weekends_are_no_news(conn: Connection) -> None:
     """A plant that rests on two days a week: silent on them, and on every Monday."""
     plant = HourlyPlant(conn)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from psycopg.rows import dict_row
 
-from scheduler.refresh import refresh_site
 from sql.connect import connect
-from tests.support.demo import load_demo
 
 HOURS = "select * from analytics.factory_hourly where site_id = 'demo' order by hour"
 HOUR = "select * from analytics.factory_metrics('demo', %(at)s, %(at)s + '1 hour')"
@@ -17,21 +13,17 @@ DAYS = "select * from analytics.factory_daily where site_id = 'demo' order by 2"
 DAY = "select * from analytics.factory_metrics_by_date('demo', %(at)s, %(at)s)"
 
 
-@pytest.fixture
-def refreshed(dsn: str) -> str:
-    load_demo(dsn, hours=50)
-    refresh_site(dsn, "demo", datetime.now(UTC))
-    return dsn
-
-
 @pytest.mark.parametrize(
     ("view", "key", "function", "least"),
     [(HOURS, "hour", HOUR, 20), (DAYS, "production_date", DAY, 2)],
 )
 def test_view_and_function_agree(
-    refreshed: str, view: str, key: str, function: str, least: int
+    refreshed_dsn: str, view: str, key: str, function: str, least: int
 ) -> None:
-    with connect(refreshed) as conn, conn.cursor(row_factory=dict_row) as cursor:
+    with (
+        connect(refreshed_dsn) as conn,
+        conn.cursor(row_factory=dict_row) as cursor,
+    ):
         rows = cursor.execute(view.encode()).fetchall()
         assert len(rows) >= least
         for row in rows:
@@ -45,8 +37,8 @@ def test_view_and_function_agree(
             ], row[key]
 
 
-def test_means_that_nobody_asks_for_are_not_computed(refreshed: str) -> None:
-    with connect(refreshed) as conn:
+def test_means_that_nobody_asks_for_are_not_computed(refreshed_dsn: str) -> None:
+    with connect(refreshed_dsn) as conn:
         plan = conn.execute(
             "explain select hour, units, weighted_utilization"
             " from analytics.factory_hourly where site_id = 'demo'"

@@ -18,6 +18,8 @@ import zstandard
 from etl.http.events import DEEPEST, MOST_EVENTS
 from tests.support.http import V1, event, serving
 
+pytestmark = pytest.mark.plain
+
 EVENTS = f"{V1}/events"
 
 

@@ -12,7 +12,7 @@ from sql.keys import KeyTerms, create_key
 from sql.sites import register_site
 from tests.support.http import V1, serving
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 
 @pytest.fixture(scope="module")

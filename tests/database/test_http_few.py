@@ -79,7 +79,7 @@ def test_both_ways_leave_the_same_tables(dsn: str, conn: psycopg.Connection) -> 
     assert count == 40
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_what_is_stored_already_is_told_as_ever(dsn: str) -> None:
     with serving(dsn) as api:
         posted(api, some(9))
@@ -91,7 +91,7 @@ def test_what_is_stored_already_is_told_as_ever(dsn: str) -> None:
         assert (counts, said["parked"]) == ((1, 9, 1), [])
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_one_bad_event_leaves_its_neighbours_alone(
     dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_chunk_that_went_is_made_again(dsn: str, conn: psycopg.Connection) -> 
     assert conn.execute("select count(*) from floor.events").fetchall() == [(3,)]
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_an_event_of_the_future_is_parked_also_when_all_is_known(dsn: str) -> None:
     late = (datetime.now(UTC) + timedelta(minutes=6)).isoformat()
     now = datetime.now(UTC).isoformat()
@@ -138,7 +138,7 @@ def test_an_event_of_the_future_is_parked_also_when_all_is_known(dsn: str) -> No
     assert [reject["code"] for reject in said["parked"]] == ["future_time"]
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_new_ids_are_registered_on_sight_where_the_site_allows_it(
     dsn: str, conn: psycopg.Connection
 ) -> None:

@@ -20,6 +20,8 @@ from sql.sites import SiteChange, set_site
 from tests.support.http import V1, event, serving
 from tests.support.local_server import wait_until
 
+pytestmark = pytest.mark.plain
+
 FILE = f"{V1}/events/file"
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
@@ -84,7 +86,6 @@ def test_ndjson_and_the_site_of_rows_that_name_none(
         (HEADER.encode(), 200),
     ],
 )
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_what_is_no_event_file_is_refused(
     api: httpx.Client, content: bytes, status: int
 ) -> None:
@@ -113,7 +114,6 @@ def test_a_file_that_was_cut_off_goes_on_where_it_was(
     assert count(conn) == 60_000
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_no_more_than_two_files_at_once(api: httpx.Client) -> None:
     released = threading.Event()
 
@@ -191,7 +191,6 @@ def test_parked_events_are_seen_taken_out_and_sent_again(
     assert count(conn) == 2
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
 def test_a_key_of_one_site_sees_the_parked_events_of_that_site(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.http import V1, event, serving
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 JSON = st.recursive(
     st.none()

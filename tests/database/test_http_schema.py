@@ -15,7 +15,7 @@ from schemathesis.checks import not_a_server_error
 
 from tests.support.http import event, serving
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 BOUNDED = settings(
     max_examples=3,
     deadline=None,

@@ -21,7 +21,6 @@ from etl.files.parts import PartStream, parts_of
 from etl.files.reading import Reading
 from tests.support.cli import floorpulse, json_of
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
 ROWS = 20_000
@@ -61,7 +60,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etl.files.crew.parts_of", split)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_file_in_parts_is_a_file(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -100,7 +99,7 @@ def test_parts_are_the_whole_file_each_line_once(path: Path, tmp_path: Path) -> 
     assert parts_of(str(path), Reading(), len(whole)) == []
 
 
-@PLAIN
+@pytest.mark.plain
 def test_files_that_cannot_be_read_do_not_stop_their_neighbours(
     dsn: str, tmp_path: Path
 ) -> None:
@@ -125,7 +124,7 @@ crew.Crew(sys.argv[1], Reading(), 2).load([sys.argv[2]])
 """
 
 
-@PLAIN
+@pytest.mark.plain
 def test_killed_with_its_processes_it_is_continued(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from sql.keys import KeyTerms, create_key
 from tests.support.cli import floorpulse
 from tests.support.http import V1, event, serving
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 RETRY = f"{V1}/rejects/retry"
 
 

@@ -16,7 +16,6 @@ from etl.validations.load import Sender, ValidationReport, admit
 from sql.connect import Connection
 from tests.support.cli import floorpulse, json_of
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 BEGIN = datetime(2026, 3, 2, 6, tzinfo=UTC)
 STATES = ("working", "idle", "absent", "product_count")
 IDENTITY = ("time", "site_id", "worker_id", "workstation_id", "event_type")
@@ -124,7 +123,7 @@ def test_side_by_side_is_scipys(dsn: str, conn: Connection) -> None:
     assert share["difference"] is None
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_list_tells_when_and_how_much(dsn: str) -> None:
     late = canary(4).with_columns(pl.col("time") + timedelta(hours=2))
     early = canary(5).filter(pl.col("model_version") == "v1")
@@ -139,7 +138,7 @@ def test_the_list_tells_when_and_how_much(dsn: str) -> None:
     assert v2["recent_share"] == pytest.approx(1 / 3, abs=0.05)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_of_little_or_nothing_there_is_no_interval(dsn: str) -> None:
     few = pl.concat([canary(6).filter(pl.col("model_version") == "v1").head(3)])
     new = canary(7).filter(pl.col("model_version") == "v2").head(1)
@@ -161,7 +160,7 @@ def test_of_little_or_nothing_there_is_no_interval(dsn: str) -> None:
         assert words in result.stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_quantile_of_t(conn: Connection) -> None:
     for freedom in (10, 10.5, 17, 30, 99.5, 1e4, 1e9):
         row = conn.execute("select floor.t_quantile(%s)", (freedom,)).fetchone()

@@ -16,7 +16,7 @@ from sql.shifts import Pattern, add_shift
 from sql.sites import site_key_of
 from tests.support.alerting import Alerting
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 NIGHT = Quiet(tuple(range(7)), 22 * 60, 8 * 60)
 
 

@@ -23,7 +23,6 @@ from sql.connect import connect
 from sql.errors import InputError
 from tests.support.cli import floorpulse, json_of
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
 ROWS = 10_000
 SMALL_BLOCK = 100_000  # 1,250 rows
@@ -55,7 +54,7 @@ def one(conn: psycopg.Connection, query: str) -> Any:
     return row[0]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_types_that_writers_choose(
     dsn: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -99,7 +98,7 @@ def test_types_that_writers_choose(
     ]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_values_of_types_that_cannot_be(
     dsn: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -119,7 +118,7 @@ def test_values_of_types_that_cannot_be(
     assert json.loads(told[1][2])["worker_id"] is None
 
 
-@PLAIN
+@pytest.mark.plain
 def test_parked_rows_are_mended_by_what_was_wrong_with_the_site(
     dsn: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -140,7 +139,7 @@ class Killed(Exception):  # noqa: N818 - nothing went wrong with the load
     """Stands for a kill between two commits."""
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("kind", "row_group_size"), [("file", 400), ("gz", 7_001), ("stdin", ROWS)]
 )
@@ -186,7 +185,7 @@ def test_a_load_that_was_cut_off_is_continued(
     assert (again.resumed, again.stored, again.duplicates) == (False, 0, ROWS - 1)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_files_that_are_none(dsn: str, tmp_path: Path) -> None:
     path = written(tmp_path, table(10).drop_columns(["worker_id"]))
     with pytest.raises(InputError, match="no column worker_id"):
@@ -204,7 +203,7 @@ def test_files_that_are_none(dsn: str, tmp_path: Path) -> None:
     assert load_file(dsn, str(written(tmp_path, table(0)))).read == 0
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_folder_and_a_pattern(dsn: str, tmp_path: Path) -> None:
     folder = tmp_path / "2026" / "11"
     folder.mkdir(parents=True)

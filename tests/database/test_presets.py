@@ -13,7 +13,6 @@ import pytest
 from tests.support.cli import floorpulse, json_of
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 WINDOW = ("--from", "2026-03-02T10:00Z", "--to", "2026-03-02T11:00Z")
 # Of the worked example of metrics.md: what every system says, and those with units.
 STATES = {"working_s": 420, "idle_s": 300, "absent_s": 0}
@@ -29,7 +28,7 @@ def load(dsn: str, name: str, *options: str, exit_code: int = 0) -> dict[str, An
     return json_of(dsn, "load", str(path), *preset, *options, exit_code=exit_code)
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("name", "read", "who", "expected"),
     [
@@ -61,7 +60,7 @@ def test_an_example_gives_the_numbers_of_the_worked_example(
     assert (again["stored"], again["duplicates"]) == (0, read)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_what_is_left_out_is_counted_and_what_is_wrong_is_parked(
     dsn: str, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -103,7 +102,7 @@ def test_what_is_left_out_is_counted_and_what_is_wrong_is_parked(
     assert (again["stored"], again["read"]) == (0, 6)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_parked_rows_of_a_log_are_read_again_by_its_codes(
     dsn: str, conn: psycopg.Connection
 ) -> None:
@@ -118,7 +117,7 @@ def test_parked_rows_of_a_log_are_read_again_by_its_codes(
     assert left.fetchone() == (0,)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_codes_that_nobody_knows_are_parked(dsn: str, tmp_path: Path) -> None:
     path = EXAMPLES / "machine-states.csv"
     options = ("--preset", "machine-states", "--site", "plant")
@@ -138,7 +137,7 @@ def test_codes_that_nobody_knows_are_parked(dsn: str, tmp_path: Path) -> None:
         assert said in result.stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_preset_is_told_where_it_would_fit(dsn: str, tmp_path: Path) -> None:
     path = EXAMPLES / "sessions.csv"
     result = floorpulse(dsn, "load", str(path), "--site", "plant", exit_code=1)
@@ -152,7 +151,7 @@ def test_a_preset_is_told_where_it_would_fit(dsn: str, tmp_path: Path) -> None:
     assert "damaged or no XML" in result.stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_preset_reads_parquet_too(dsn: str, tmp_path: Path) -> None:
     table = pyarrow.csv.read_csv(EXAMPLES / "ai-events.csv")
     path = tmp_path / "events.parquet"

@@ -17,7 +17,6 @@ from sql.errors import BadSetting, UnknownRequest
 from sql.retraining import STATES, move, request
 from tests.support.cli import floorpulse, json_of
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
@@ -95,7 +94,7 @@ def test_a_signal_that_holds_for_48_hours(plant: Plant, conn: Connection) -> Non
     assert plant.look(later + 51 * HOUR) == [(2, "confidence")]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_an_alert_that_came_back_has_held_since_then(plant: Plant) -> None:
     number = plant.alert(NOW - 100 * HOUR, NOW)
     close = "select ops.resolve_alert(%s, %s, null, null)"
@@ -108,14 +107,14 @@ def test_an_alert_that_came_back_has_held_since_then(plant: Plant) -> None:
     assert plant.look(NOW + 100 * HOUR) == [(1, "confidence")]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_other_signals_raise_nothing(plant: Plant) -> None:
     for signal in ("state_mix", "rate_shift", "parked"):
         plant.alert(NOW - 100 * HOUR, NOW, signal)
     assert plant.look() == []
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("right", "wrong", "expected"),
     [(41, 8, []), (43, 7, []), (51, 9, []), (42, 8, [(1, "accuracy")])],
@@ -129,7 +128,7 @@ def test_accuracy_below_85_percent_of_50(
     assert plant.look() == expected
 
 
-@PLAIN
+@pytest.mark.plain
 def test_thresholds_are_the_sites(dsn: str, plant: Plant) -> None:
     plant.verdicts(9, 1)
     plant.alert(NOW - 30 * HOUR, NOW)
@@ -166,7 +165,7 @@ def test_one_is_open_however_many_ask_at_once(dsn: str, plant: Plant) -> None:
         )
 
 
-@PLAIN
+@pytest.mark.plain
 def test_only_what_may_follow_follows(plant: Plant) -> None:
     follows = {
         "requested": {"approved", "rejected"},
@@ -190,7 +189,7 @@ def test_only_what_may_follow_follows(plant: Plant) -> None:
                 assert f"is {state}: it cannot become {wanted}" in str(raised.value)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_way_of_a_request(dsn: str, plant: Plant) -> None:
     told = json_of(dsn, "retraining", "request", "plant", "--model", "v1", "--by", "A")
     assert (told["request_state"], told["reason"]) == ("requested", "person")
@@ -218,7 +217,7 @@ def test_the_way_of_a_request(dsn: str, plant: Plant) -> None:
     json_of(dsn, "retraining", "request", "plant", "--model", "v1")
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -237,7 +236,7 @@ def test_what_is_not_there(
     assert words in result.stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_version_that_nobody_sent(dsn: str, plant: Plant) -> None:
     said = ("request", "plant", "--model", "v9")
     result = floorpulse(dsn, "retraining", *said, exit_code=2)
@@ -247,7 +246,7 @@ def test_a_version_that_nobody_sent(dsn: str, plant: Plant) -> None:
         move(plant.conn, 5, "approved", "Ann")
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_job_raises_requests(dsn: str, plant: Plant) -> None:
     plant.verdicts(0, 50, datetime.now(UTC))
     work = Work(dsn, plant.conn, None, threading.Event())

@@ -17,7 +17,6 @@ from scheduler.service import run, take_over
 from sql.connect import Connection, connect
 from sql.errors import DsnError
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 NAMES = {job.name for job in JOBS}
 
 
@@ -79,7 +78,7 @@ def test_every_job_runs_at_once_and_is_recorded(dsn: str, conn: Connection) -> N
     )
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_site_is_fresh_while_the_scheduler_runs(dsn: str, conn: Connection) -> None:
     conn.execute("select floor.register_site('plant', false)")
     fresh = "select bool_and(ok) from analytics.freshness where site_id = 'plant'"
@@ -88,7 +87,7 @@ def test_a_site_is_fresh_while_the_scheduler_runs(dsn: str, conn: Connection) ->
         until(lambda: value(conn, fresh) is True)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_notification_refreshes_its_site_at_once(dsn: str, conn: Connection) -> None:
     seen: list[tuple[float, frozenset[str] | None]] = []
 
@@ -119,7 +118,7 @@ LISTENERS = (
 )
 
 
-@PLAIN
+@pytest.mark.plain
 def test_events_are_refreshed_when_the_door_says_so(dsn: str, conn: Connection) -> None:
     site_key = value(conn, "select floor.register_site('plant', false)")
     with scheduling(dsn):
@@ -141,7 +140,7 @@ def test_events_are_refreshed_when_the_door_says_so(dsn: str, conn: Connection) 
     assert value(conn, now, site_key) is not None
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_job_that_raises_is_seen_logged_and_tried_again(
     dsn: str, conn: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -179,7 +178,7 @@ def test_a_job_that_raises_is_seen_logged_and_tried_again(
     assert getattr(logged[0], "job", "") == "failing"
 
 
-@PLAIN
+@pytest.mark.plain
 def test_one_site_that_fails_keeps_no_other_from_its_refresh(
     dsn: str, conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +202,7 @@ def test_one_site_that_fails_keeps_no_other_from_its_refresh(
     assert value(conn, counted) == 2
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_slot_of_a_dead_leader_is_done_once(dsn: str) -> None:
     job = Job("tick", 3_600, nothing)
     slot = job.slot_of(time.time())
@@ -225,7 +224,7 @@ def test_the_slot_of_a_dead_leader_is_done_once(dsn: str) -> None:
         assert begun_again > run_id
 
 
-@PLAIN
+@pytest.mark.plain
 def test_only_one_leads_and_the_next_one_follows(dsn: str) -> None:
     stop, led = threading.Event(), threading.Event()
     with Leader(dsn) as first, Leader(dsn) as second:
@@ -244,7 +243,7 @@ def test_only_one_leads_and_the_next_one_follows(dsn: str) -> None:
         thread.join()
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_leader_whose_session_is_ended_steps_down_and_leads_again(
     dsn: str, conn: Connection
 ) -> None:
@@ -264,7 +263,7 @@ def test_a_leader_whose_session_is_ended_steps_down_and_leads_again(
         until(lambda: int(str(value(conn, runs))) >= before + 2)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_long_query_is_cancelled_when_the_scheduler_ends(
     dsn: str, conn: Connection
 ) -> None:
@@ -280,7 +279,7 @@ def test_a_long_query_is_cancelled_when_the_scheduler_ends(
     assert row.fetchall() == [(False, "the scheduler was stopped", True)]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_jobs_of_another_version_are_forgotten(dsn: str, conn: Connection) -> None:
     conn.execute("insert into ops.jobs (job, interval_s) values ('old', 5)")
     with scheduling(dsn, (Job("new", 3_600, nothing),)):
@@ -288,7 +287,7 @@ def test_jobs_of_another_version_are_forgotten(dsn: str, conn: Connection) -> No
     assert value(conn, "select count(*) from ops.jobs") == 1
 
 
-@PLAIN
+@pytest.mark.plain
 def test_without_a_schema_it_says_so_and_waits(
     fresh_dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -301,7 +300,7 @@ def test_a_wrong_dsn_is_an_error_at_once() -> None:
         run("postgresql://nobody@127.0.0.1:1/none", threading.Event())
 
 
-@PLAIN
+@pytest.mark.plain
 def test_connections_end_with_the_scheduler(dsn: str, conn: Connection) -> None:
     others = (
         "select count(*) from pg_stat_activity"
@@ -316,7 +315,7 @@ def test_connections_end_with_the_scheduler(dsn: str, conn: Connection) -> None:
         )
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_ledger_that_cannot_be_written_is_tried_again(
     dsn: str, conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

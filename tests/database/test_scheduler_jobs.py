@@ -8,7 +8,7 @@ from scheduler.job import Work
 from scheduler.jobs import calendar, chunks, prune, tallies
 from sql.connect import Connection
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 
 @pytest.fixture

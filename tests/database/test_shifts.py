@@ -28,7 +28,7 @@ WEEK = (0, 1, 2, 3, 4)
 EARLY = Pattern(WEEK, 6 * 60, 480, (Break(12 * 60, 30),))
 NIGHT = Pattern(WEEK, 22 * 60, 480, (Break(2 * 60, 30),))
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from sql.errors import BadSetting, InputError
 from sql.shifts import list_shifts
 from sql.sites import register_site
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 # At work around the clock, so that something happens whenever the test runs.
 ALWAYS = (PlantShift("always", 0, 1_440, 0, 0),)
 PLANT = SimulatorOptions(workers=40, timezone="UTC", hours=6, shifts=ALWAYS, tick_s=0.1)
@@ -183,9 +183,16 @@ def test_speed_replays_the_history(dsn: str, conn: Connection) -> None:
     options = replace(PLANT, hours=1, speed=1200.0)
     begin = time.monotonic()
     with simulated(dsn, options) as thread:
-        assert 2.5 < time.monotonic() - begin < 10
+        assert time.monotonic() - begin > 2.5
     assert len(thread.told) > 10
     assert stored(conn) == expected(conn, options)
+
+
+def test_a_live_plant_rests_between_ticks(dsn: str) -> None:
+    with simulated(dsn) as thread:
+        before = len(thread.told)
+        time.sleep(1)
+        assert 0 < len(thread.told) - before <= 1 / PLANT.tick_s
 
 
 def test_faults_reach_the_database(dsn: str, conn: Connection) -> None:

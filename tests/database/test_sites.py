@@ -11,6 +11,8 @@ from sql.errors import BadSetting, UnknownSite
 from sql.moments import MINUS_INFINITY
 from sql.sites import SiteChange, list_sites, register_site, set_site, show_site
 
+pytestmark = pytest.mark.plain
+
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 Connection = psycopg.Connection[Any]
 

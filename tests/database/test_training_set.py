@@ -33,7 +33,6 @@ from sql.training_set import MANIFEST, Exported, Wish, export
 from tests.support.cli import floorpulse, json_of
 from tests.support.local_server import ROOT
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 TYPES = ("working", "idle", "absent")
 SECRET = "0123456789abcdef0123"  # noqa: S105 - the tests'
 BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
@@ -152,7 +151,7 @@ def test_what_a_trainer_gets(
     assert anew["counts"]["events"] > manifest["counts"]["events"]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_seed_draws_and_nothing_else(
     conn: Connection, approved: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -166,7 +165,7 @@ def test_the_seed_draws_and_nothing_else(
     assert (read(empty).height, empty.manifest["counts"]["events"]) == (0, 0)
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
@@ -259,7 +258,7 @@ def due(conn: Connection) -> None:
     conn.execute("update ops.retraining_calls set next_at = now() - interval '1 s'")
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.usefixtures("exported")
 def test_the_webhook_is_signed_and_tried_until_it_works(
     conn: Connection, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
@@ -295,7 +294,7 @@ def test_the_webhook_is_signed_and_tried_until_it_works(
     assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.usefixtures("exported")
 def test_killed_between_the_call_and_its_note(
     dsn: str, conn: Connection, receiver: Receiver
@@ -323,12 +322,12 @@ def test_killed_between_the_call_and_its_note(
     assert first == second
 
 
-@PLAIN
+@pytest.mark.plain
 def test_only_what_still_matters_is_told(
     conn: Connection, exported: Exported, receiver: Receiver
 ) -> None:
     export(conn, 1, Wish(exported.folder.parent), "Ann")
-    assert [state for state, *_ in calls(conn)] == ["given up", "pending"]
+    assert [state for state, *_ in calls(conn)] == ["dropped", "pending"]
     move(conn, 1, "rejected", "Ann")
     assert pipeline.deliver(conn, to(receiver)) == pipeline.Told()
     assert receiver.calls == []
@@ -336,7 +335,7 @@ def test_only_what_still_matters_is_told(
     conn.execute("update ops.retraining_calls set attempts = 11")
     receiver.status = 503
     pipeline.deliver(conn, to(receiver))
-    assert [state for state, *_ in calls(conn)] == ["given up", "given up"]
+    assert [state for state, *_ in calls(conn)] == ["dropped", "given up"]
 
 
 @pytest.mark.parametrize(
@@ -371,7 +370,7 @@ def test_secrets_of_both_kinds(tmp_path: Path) -> None:
     assert pipeline.targets(said).secret == SECRET.encode()
 
 
-@PLAIN
+@pytest.mark.plain
 def test_an_export_stands_though_nobody_can_be_told(
     dsn: str, approved: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,7 +385,7 @@ def test_an_export_stands_though_nobody_can_be_told(
     assert "Nobody to tell" in floorpulse(dsn, "retraining", "send").stderr
 
 
-@PLAIN
+@pytest.mark.plain
 def test_mlflow_gets_one_run_with_the_evidence(
     conn: Connection,
     exported: Exported,
@@ -413,7 +412,7 @@ def test_mlflow_gets_one_run_with_the_evidence(
     assert json.loads(Path(path).read_text())["accuracy"]["validated"] > 0
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.usefixtures("exported")
 def test_without_mlflow_it_says_how_to_install_it(
     conn: Connection, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,6 @@ from sql.keys import KeyTerms, create_key
 from tests.support.cli import floorpulse, json_of
 from tests.support.http import V1, serving
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 BEGIN = datetime(2026, 3, 2, 6, tzinfo=UTC)
 HEADER = "time,site_id,worker_id,workstation_id,event_type,verdict,right_label"
 NOT_FOUND = "no event has this site"
@@ -112,7 +111,7 @@ def said(conn: Connection, *rows: dict[str, Any]) -> ValidationReport:
     return report
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_last_word_counts_whatever_came_first(dsn: str, conn: Connection) -> None:
     store(dsn, event(0))
     at = ["2026-03-03T08:00:00Z", "2026-03-03T09:00:00Z", "2026-03-03T10:00:00Z"]
@@ -129,7 +128,7 @@ def test_the_last_word_counts_whatever_came_first(dsn: str, conn: Connection) ->
     assert (told.stored, told.duplicates) == (0, 1)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_an_event_said_of_twice_in_a_file(dsn: str, conn: Connection) -> None:
     store(dsn, event(0))
     for expected in (1, 0):
@@ -138,7 +137,7 @@ def test_an_event_said_of_twice_in_a_file(dsn: str, conn: Connection) -> None:
         assert standing(conn) == [(0, "wrong", None, "Ann")]
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
@@ -176,14 +175,14 @@ def test_what_is_refused_and_its_neighbours(
         assert kept.fetchall()
 
 
-@PLAIN
+@pytest.mark.plain
 def test_times_without_offset_are_the_sites(dsn: str, conn: Connection) -> None:
     floorpulse(dsn, "site", "set", "plant", "--timezone", "Europe/Berlin")
     store(dsn, event(0))
     assert said(conn, event(0, time="2026-03-02T07:00:00")).stored == 1
 
 
-@PLAIN
+@pytest.mark.plain
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -226,7 +225,7 @@ def test_one_stands_however_many_say_so_at_once(dsn: str, tmp_path: Path) -> Non
     assert len(verdicts) == 1, "whoever was last in, for all of them"
 
 
-@PLAIN
+@pytest.mark.plain
 def test_wilson_is_scipys(conn: Connection) -> None:
     for hits, trials in ((0, 1), (1, 1), (3, 7), (49, 50), (850, 1000), (0, 300)):
         row = conn.execute("select * from floor.wilson(%s, %s)", (hits, trials))
@@ -235,7 +234,7 @@ def test_wilson_is_scipys(conn: Connection) -> None:
     assert conn.execute("select * from floor.wilson(0, 0)").fetchone() == (None, None)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_verdicts_over_http(dsn: str, conn: Connection) -> None:
     store(dsn, event(0), event(1))
     terms = KeyTerms(allows=("validate",), sites=("plant",))
@@ -264,7 +263,7 @@ def test_verdicts_over_http(dsn: str, conn: Connection) -> None:
         assert client.post(f"{V1}/validations", content=b"no").status_code == 400
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_sample_is_filled_in_and_loaded(dsn: str, conn: Connection) -> None:
     recent = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
     minutes = (recent - BEGIN) // timedelta(minutes=1)

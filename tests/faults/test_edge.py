@@ -17,8 +17,6 @@ from tests.support.edge import QUICK, START, agent, end, line, lines, told
 from tests.support.http import bound_socket, served_by_a_process, serving
 from tests.support.local_server import ROOT, wait_until
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
-
 
 def stored(conn: psycopg.Connection) -> int:
     row = conn.execute("select count(*) from floor.events").fetchone()
@@ -26,7 +24,7 @@ def stored(conn: psycopg.Connection) -> int:
     return int(row[0])
 
 
-@PLAIN
+@pytest.mark.plain
 def test_poison_of_every_kind_and_its_neighbours(
     tmp_path: Path, dsn: str, conn: psycopg.Connection
 ) -> None:
@@ -58,7 +56,7 @@ def test_poison_of_every_kind_and_its_neighbours(
     assert [code for (code,) in kept] == ["bad_confidence", "malformed", "malformed"]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_agent_and_server_are_killed_and_each_event_arrives_once(
     tmp_path: Path, dsn: str, conn: psycopg.Connection
 ) -> None:

@@ -22,7 +22,6 @@ from etl.files.load import LoadReport
 from etl.files.reading import Reading
 from sql.errors import InputError
 
-PLAIN = pytest.mark.parametrize("engine", ["plain"], indirect=True)
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
 
@@ -79,7 +78,7 @@ def following(dsn: str, path: Path) -> Iterator[list[LoadReport]]:
         thread.join()
 
 
-@PLAIN
+@pytest.mark.plain
 def test_lines_come_in_as_they_are_finished(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -102,7 +101,7 @@ def test_lines_come_in_as_they_are_finished(
     assert parked == ([13],)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_rotated_files_are_read_to_their_end(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -125,7 +124,7 @@ def test_rotated_files_are_read_to_their_end(
     assert sum("truncated" in notice for notice in report.notices) == 1
 
 
-@PLAIN
+@pytest.mark.plain
 def test_what_was_rotated_away_while_nobody_looked_is_found(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -151,7 +150,7 @@ def test_what_was_rotated_away_while_nobody_looked_is_found(
     assert "what came in between is not known" in reports[0].notices[0]
 
 
-@PLAIN
+@pytest.mark.plain
 def test_a_database_that_goes_away_is_waited_for(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
@@ -185,7 +184,7 @@ def test_an_emptied_file_that_has_outgrown_its_length_is_seen(path: Path) -> Non
         assert tail.is_rewritten
 
 
-@PLAIN
+@pytest.mark.plain
 def test_files_that_cannot_be_followed(dsn: str, tmp_path: Path) -> None:
     for name in ("-", str(tmp_path)):
         follower = Follower(name, Reading(), threading.Event())
@@ -193,7 +192,7 @@ def test_files_that_cannot_be_followed(dsn: str, tmp_path: Path) -> None:
             follower.run(dsn, lambda _: None)
 
 
-@PLAIN
+@pytest.mark.plain
 def test_the_command_is_killed_and_interrupted(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:

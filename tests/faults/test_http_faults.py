@@ -126,7 +126,7 @@ def test_every_answered_event_is_stored_when_the_server_is_killed(
             assert api.post(EVENTS, json=again).status_code == 200
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_a_database_that_is_locked_is_answered_503_and_comes_back(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_database_that_is_locked_is_answered_503_and_comes_back(
         wait_until(lambda: api.post(EVENTS, json=event()).status_code == 200, 60)
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_one_post_that_fails_takes_no_other_along(
     dsn: str, conn: psycopg.Connection
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.http import V1, event, serving
 from tests.support.local_server import wait_until
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 EVENTS = f"{V1}/events"
 HEAD = f"POST {EVENTS} HTTP/1.1\r\nHost: localhost\r\n"
 FORWARDED = {"X-Forwarded-For": "192.0.2.7"}

@@ -100,7 +100,7 @@ def test_a_load_that_is_killed_again_and_again(
     ends_again_and_again(dsn, conn, path, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_a_load_that_is_interrupted(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:

@@ -30,7 +30,7 @@ from tests.support.receivers import (
     smtp_server,
 )
 
-pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)
+pytestmark = pytest.mark.plain
 SECRETS = ("Tok3nInThePath", "Hunter2%2FHunter2", "Hunter2/Hunter2", "S1gnature")
 # Tells once, and is killed when the receiver has it and the outbox does not know.
 KILLED_BEFORE_IT_IS_WRITTEN_DOWN = """

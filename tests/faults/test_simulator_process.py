@@ -72,7 +72,7 @@ def check(conn: Connection) -> None:
     assert told(conn)[1:] == (sent, sent, 0)
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_killed_at_any_point_it_goes_on(dsn: str, conn: Connection) -> None:
     for days in (0, 2, 4):
         with simulator(dsn) as process:

@@ -73,6 +73,7 @@ class Stub:
         self.behaviour, self.ahead = behaviour, ahead
         self.posts: list[Post] = []
         self.taken: list[bytes] = []
+        self._taking = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -93,8 +94,9 @@ class Stub:
         reply = self.behaviour(self, post)
         if reply.status != 200 or reply.body is not None:
             return reply
-        new = [event for event in post.events if event not in self.taken]
-        self.taken += new
+        with self._taking:  # a killed agent's last post and the next one's first
+            new = [event for event in post.events if event not in self.taken]
+            self.taken += new
         body = {
             "stored": len(new),
             "duplicates": len(post.events) - len(new),

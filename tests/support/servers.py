@@ -1,7 +1,8 @@
 """Real servers for the tests, one per engine, shared by the workers of pytest-xdist.
 
 The first worker that needs an engine starts its server in the run's throw-away folder
-and migrates a template database; a test gets a copy of that.
+and migrates a template database; a test gets a copy of that. Who needs a plant with a
+past gets a copy of a second template, in which the demo plant was told once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,13 @@ from psycopg import conninfo, sql
 
 from sql.embedded import EmbeddedServer
 from sql.migrate import migrate
+from tests.support.demo import load_demo
 
 # What the run was told, for its workers, from whom the product's own settings are kept.
 TIMESCALEDB_OF_RUN = "FLOORPULSE_TEST_TIMESCALEDB"
 EMPTY = "floorpulse"
-TEMPLATE = "floorpulse_template"
+MIGRATED = "floorpulse_template"
+DEMO = "floorpulse_demo"
 SETTINGS = {"max_connections": "60", "shared_buffers": "64MB", "max_wal_size": "2GB"}
 # Background workers keep a connection open; CREATE DATABASE .. TEMPLATE wants none.
 TIMESCALEDB_SETTINGS = {
@@ -85,19 +88,27 @@ class Databases:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self.engine = engine
+        self._folder = folder
         with held(folder / f"{engine.name}.lock"):
             self._own = engine.server(folder).start()
-            marker = folder / f"{engine.name}.migrated"
-            if not marker.exists():
-                self._copy(EMPTY, TEMPLATE)
-                migrate(self._dsn(TEMPLATE))
-                marker.touch()
+            self._once(MIGRATED, EMPTY, migrate)
 
-    def create(self, *, migrated: bool) -> str:
-        """A database of a test's own: a copy of the template, or empty."""
+    def create(self, template: str = MIGRATED) -> str:
+        """A database of a test's own: a copy of one of the templates."""
+        if template == DEMO:
+            with held(self._folder / f"{self.engine.name}.lock"):
+                self._once(DEMO, MIGRATED, load_demo)
         name = f"t_{uuid.uuid4().hex[:12]}"
-        self._copy(TEMPLATE if migrated else EMPTY, name)
+        self._copy(template, name)
         return self._dsn(name)
+
+    def _once(self, template: str, base: str, fill: Callable[[str], object]) -> None:
+        """Make a template, unless one of the workers has; the lock is the caller's."""
+        marker = self._folder / f"{self.engine.name}.{template}"
+        if not marker.exists():
+            self._copy(base, template)
+            fill(self._dsn(template))
+            marker.touch()
 
     def drop(self, dsn: str) -> None:
         """Also where something is still connected."""

@@ -18,7 +18,7 @@ from etl.batch import Batch
 from etl.readers.header import open_reader, parse_mapping
 from etl.readers.open import LONGEST_LINE, has_long_line, require_utf8
 from etl.readers.source import Source
-from sql.errors import InputError
+from sql.errors import BadSetting, InputError
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 ROW = "2026-11-01T06:00:00Z,plant,{},S1,working,0.9\n"
@@ -265,7 +265,7 @@ def test_mappings() -> None:
         "time": "time",
     }
     for wrong in ("ts", "=time", "ts=", "a=b"):
-        with pytest.raises(InputError):
+        with pytest.raises(BadSetting):
             parse_mapping([wrong])
 
 
