@@ -23,14 +23,14 @@ import paho.mqtt.client as mqtt
 import psycopg
 
 from benchmarks.load import events, fresh, load
-from commands.consume import SWITCH_S
+from commands.consume import steady
 from etl.brokers.choose import opening
-from etl.brokers.consume import Consumer, Opening
+from etl.brokers.consume import Consumer, Opening, Settings
 from etl.brokers.url import parse_url
 from sql.connect import resolve_dsn
 from tests.support.brokers import Broker, consuming, mqtt_broker, nats_broker
 
-BAR, KILLS, ARRAY, MOST = 0.6, 10, 100, 5_000
+BAR, KILLS, ARRAY, MOST = 0.6, 10, 100, 10_000
 # The load alone, without the start of its process.
 _LOAD = """
 import json, sys, time
@@ -77,7 +77,8 @@ async def stored(dsn: str, name: str, broker: Broker, count: int) -> float:
 
     as it does not where nothing is stored.
     """
-    consumer = Consumer(dsn, connecting(broker, name), "benchmark")
+    settings = Settings(most=MOST)
+    consumer = Consumer(dsn, connecting(broker, name), "benchmark", settings)
     task = asyncio.create_task(consumer.run())
     while consumer.stream is None and not task.done():
         await asyncio.sleep(0.002)
@@ -240,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", action="store_true", help="only the ten kills")
     parser.add_argument("--dsn", help="a server where databases may be created")
     options = parser.parse_args(arguments)
-    sys.setswitchinterval(SWITCH_S)
+    steady()
     dsn = options.dsn or resolve_dsn()
     frame = events(options.rows, 500, 10)
     bodies = [orjson.dumps(document) for document in frame.to_dicts()]
