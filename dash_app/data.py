@@ -15,6 +15,18 @@ from psycopg.rows import class_row
 from psycopg_pool import PoolTimeout
 
 from dash_app.cache import Cache
+from dash_app.model_records import (
+    Alert,
+    Baseline,
+    CameraDays,
+    ConfidenceDays,
+    Measure,
+    ModelHealth,
+    ModelKpis,
+    Retraining,
+    Signal,
+    Version,
+)
 from dash_app.records import (
     Band,
     Engine,
@@ -40,6 +52,7 @@ POOL_SIZE = 8
 WAIT_S = 4.0
 KEEP_S = 30.0
 KEEP_ENGINE_S = 3600.0
+KEEP_HEALTH_S = 5.0
 HOURLY_UP_TO = timedelta(days=8, hours=1)
 HOURLY_COURSE_UP_TO = timedelta(days=2, hours=1)
 HOUR_COLUMNS_UP_TO = timedelta(hours=26)
@@ -98,6 +111,16 @@ class Data:
             (*asked.values(), periods[0], nows),
             KEEP_S,
             lambda: self._load(site, zone, _latest(nows), asked, periods[0]),
+        )
+
+    async def model_health(self, selection: Selection) -> ModelHealth:
+        """Everything on the page of model health. Raises as `overview` does."""
+        sites = await self.sites()
+        site = _chosen(sites, selection.site)
+        return await self._cache.get(
+            ("model_health", site.site_id if site else None),
+            KEEP_HEALTH_S,
+            lambda: self._load_health(site, _zone(sites, site)),
         )
 
     async def freshness(self, site: str | None) -> list[Stage]:
@@ -161,6 +184,35 @@ class Data:
             last_date=last_date,
         )
 
+    async def _load_health(self, site: Site | None, zone: str) -> ModelHealth:
+        of = {"site": site.site_id if site else None}
+        kpis, days, cameras, baselines, signals = await asyncio.gather(
+            self._rows("model_kpis", ModelKpis, of),
+            self._rows("confidence_days", ConfidenceDays, of),
+            self._rows("camera_days", CameraDays, of),
+            self._rows("baselines", Baseline, of),
+            self._rows("signals", Signal, of),
+        )
+        alerts, versions, comparison, retraining = await asyncio.gather(
+            self._rows("open_alerts", Alert, of),
+            self._rows("versions", Version, of),
+            self._rows("comparison", Measure, of) if site else _none(),
+            self._rows("retraining", Retraining, of),
+        )
+        return ModelHealth(
+            site=site,
+            timezone=zone,
+            kpis=kpis[0],
+            days=days,
+            cameras=cameras,
+            baselines=baselines,
+            signals=signals,
+            alerts=alerts,
+            versions=versions,
+            comparison=comparison,
+            retraining=retraining,
+        )
+
     async def _trends(
         self, window: dict[str, Any], *steps: str
     ) -> tuple[list[TrendStep], ...]:
@@ -200,6 +252,11 @@ class Data:
                 )
                 row = await cursor.fetchone()
                 return row[0] if row else None
+
+
+async def _none() -> list[Any]:
+    """Nothing to ask for."""
+    return []
 
 
 def _window(site: str | None, period: Period) -> dict[str, Any]:

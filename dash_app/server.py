@@ -13,7 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from dash_app.data import Data
 from dash_app.live import Live
-from dash_app.pages import overview
+from dash_app.pages import frame
 from dash_app.security import SecurityHeaders, content_policy
 from dash_app.static import StaticFromMemory
 from etl.http.app import Api
@@ -86,8 +86,11 @@ def _dash(server: FastAPI, data: Data) -> Dash:
         enable_mcp=False,
         on_error=_report,
     )
-    app.layout = overview.layout
-    overview.register(app, data)
+    app.layout = frame.layout
+    frame.register(app, data)
+    # Dash does this with the first request for "/": one for another page, in a process
+    # just started, would be answered without scripts and styles.
+    app._setup_server()  # type: ignore[no-untyped-call]
     return app
 
 

@@ -80,6 +80,16 @@
       });
     },
 
+    // The pages' links keep the site; the one that is shown is marked, for CSS too.
+    showPage: function (path, search) {
+      const site = new URLSearchParams(search || "").get("site");
+      const kept = site ? "?" + new URLSearchParams({ site: site }).toString() : "";
+      const name = path === "/models" ? "models" : "overview";
+      setProps("nav-overview", { href: "/" + kept });
+      setProps("nav-models", { href: "/models" + kept });
+      return "fp-page fp-on-" + name;
+    },
+
     // A figure in the scheme of the page. The server sends it bare.
     paint: function (figure, scheme, templates) {
       if (!figure) return window.dash_clientside.no_update;

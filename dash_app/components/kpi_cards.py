@@ -43,7 +43,7 @@ def kpi_cards(
     return [_card(card, against, explained) for card in _cards(kpis, course)]
 
 
-def skeleton_cards() -> list[html.Div]:
+def skeleton_cards(labels: Sequence[str] = LABELS) -> list[html.Div]:
     """The cards before the first numbers."""
     bones = [(18, "50%"), (28, "70%"), (14, "85%"), (30, "100%")]
     return [
@@ -58,7 +58,7 @@ def skeleton_cards() -> list[html.Div]:
             ],
             className="fp-card fp-kpi",
         )
-        for label in LABELS
+        for label in labels
     ]
 
 

@@ -1,8 +1,8 @@
-"""A card with a title, a note beside it, and something in it."""
+"""A card with a title, a note beside it, and something in it: a figure, say."""
 
 from typing import Any
 
-from dash import html
+from dash import dcc, html
 
 
 def panel(title: Any, note: Any, body: Any, **attributes: Any) -> html.Section:
@@ -17,4 +17,12 @@ def panel(title: Any, note: Any, body: Any, **attributes: Any) -> html.Section:
         ],
         className="fp-card fp-panel",
         **attributes,
+    )
+
+
+def graph(name: str) -> dcc.Graph:
+    """A figure that fills its card, without a tool bar."""
+    return dcc.Graph(
+        id=name,
+        config={"displayModeBar": False, "responsive": True},
     )

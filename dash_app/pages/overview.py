@@ -4,14 +4,11 @@ import logging
 from typing import Any
 
 import dash
-import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import Output, html
 
 from dash_app import wording
 from dash_app.components.banner import banner
 from dash_app.components.empty import empty, no_events, no_site
-from dash_app.components.footer import behind, footer
-from dash_app.components.header import header
 from dash_app.components.heatmap import heatmap_figure, scale_legend
 from dash_app.components.kpi_cards import kpi_cards, skeleton_cards
 from dash_app.components.leaderboard import (
@@ -21,21 +18,18 @@ from dash_app.components.leaderboard import (
     legend,
     row_data,
 )
-from dash_app.components.panel import panel
-from dash_app.components.selectors import controls, own_window, selectors
+from dash_app.components.panel import graph, panel
+from dash_app.components.selectors import controls
 from dash_app.components.trend import trend_figure, trend_legend
 from dash_app.data import Data, DatabaseGone
 from dash_app.records import Overview, Site, TrendStep
-from dash_app.selection import Selection, parse
-from dash_app.theme import MANTINE, templates
+from dash_app.selection import Selection
 from dash_app.timeline import along, timeline
 from sql.errors import FloorpulseError, UnknownSite
 
 log = logging.getLogger(__name__)
 
 PATH = "/"
-LOOK_AGAIN_MS = 30_000
-RETRY_MS = 5_000
 
 # What one load of the page fills in, in this order.
 FILLED = (
@@ -56,96 +50,6 @@ FILLED = (
     Output("retry", "disabled"),
 )
 KEEP = dash.no_update
-
-
-def layout() -> dmc.MantineProvider:
-    """The page before its first numbers: everything in its place, as a skeleton."""
-    return dmc.MantineProvider(
-        [
-            dcc.Location(id="url", refresh=False),
-            dcc.Store(id="live"),
-            dcc.Store(id="controls"),
-            dcc.Store(id="scheme"),
-            dcc.Store(id="templates", data=templates()),
-            dcc.Store(id="trend-figure"),
-            dcc.Store(id="heatmap-figure"),
-            dcc.Interval(id="look-again", interval=LOOK_AGAIN_MS),
-            dcc.Interval(id="retry", interval=RETRY_MS, disabled=True),
-            header(),
-            html.Main(
-                [
-                    _toolbar(),
-                    html.Div(id="trouble"),
-                    html.Div(id="staleness"),
-                    html.Div(id="empty"),
-                    _content(),
-                    html.Footer(id="footer", className="fp-footer"),
-                ],
-                className="fp-page",
-            ),
-        ],
-        theme=MANTINE,
-        defaultColorScheme="auto",
-    )
-
-
-def register(app: Dash, data: Data) -> None:
-    """Attach the page's callbacks."""
-
-    async def load(search: str, path: str, *_again: Any) -> tuple[Any, ...]:
-        if path not in (None, PATH):
-            nothing = empty("Not found", f"There is no page {path}.", _home())
-            return _nothing(nothing, "Not found", [], Selection())
-        return await fill(data, parse(search))
-
-    async def look(search: str, *_again: Any) -> tuple[Any, Any]:
-        return await freshness(data, parse(search))
-
-    again = [Input("live", "data"), Input("retry", "n_intervals")]
-    again.append(Input("look-again", "n_intervals"))
-    address = [Input("url", "search"), Input("url", "pathname")]
-    app.callback(*FILLED, *address, *again)(load)
-    app.callback(
-        Output("footer", "children"),
-        Output("staleness", "children"),
-        Input("url", "search"),
-        *again,
-    )(look)
-    _register_in_browser(app)
-
-
-def _register_in_browser(app: Any) -> None:
-    """What needs no server: the address, the live channel, the colour scheme."""
-    page = "page"
-    app.clientside_callback(
-        ClientsideFunction(page, "showControls"),
-        Output("window", "className"),
-        Input("controls", "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction(page, "writeAddress"),
-        Output("url", "search"),
-        [Input(name, "value") for name in ("site", "range", "shift", "from", "to")],
-        prevent_initial_call=True,
-    )
-    app.clientside_callback(
-        ClientsideFunction(page, "watchScheme"),
-        Output("scheme", "data"),
-        Input("templates", "data"),
-    )
-    app.clientside_callback(
-        ClientsideFunction("live", "start"),
-        Output("live", "data"),
-        Input("templates", "data"),
-    )
-    for name in ("trend", "heatmap"):
-        app.clientside_callback(
-            ClientsideFunction(page, "paint"),
-            Output(name, "figure"),
-            Input(f"{name}-figure", "data"),
-            Input("scheme", "data"),
-            State("templates", "data"),
-        )
 
 
 async def fill(data: Data, selection: Selection) -> tuple[Any, ...]:
@@ -170,21 +74,6 @@ async def fill(data: Data, selection: Selection) -> tuple[Any, ...]:
     if not page.trend and not page.leaderboard:
         return _empty_range(page, sites, selection)
     return _filled(page, sites, selection)
-
-
-async def freshness(data: Data, selection: Selection) -> tuple[Any, Any]:
-    """The footer, and a banner where a stage is behind."""
-    try:
-        sites = await data.sites()
-        stages = await data.freshness(selection.site)
-        engine = await data.engine()
-    except FloorpulseError:
-        return KEEP, None  # the page's own load says what is wrong
-    zones = {s.timezone for s in sites if selection.site in (None, s.site_id)}
-    zone = zones.pop() if len(zones) == 1 else "UTC"
-    said = behind(stages, zone)
-    late = banner("Numbers are behind.", said) if said else None
-    return footer(stages, engine, zone), late
 
 
 def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[Any, ...]:
@@ -231,6 +120,12 @@ def _empty_range(
     return (shown[0], wording.subtitle(page, selection), shape, *shown[3:])
 
 
+def not_found(path: str) -> tuple[Any, ...]:
+    """An address that no page has."""
+    nothing = empty("Not found", f"There is no page {path}.", _home())
+    return _nothing(nothing, "Not found", [], Selection())
+
+
 def _nothing(
     instead: Any, title: str, sites: list[Site], selection: Selection
 ) -> tuple[Any, ...]:
@@ -248,32 +143,21 @@ def _failed(title: str, text: str) -> tuple[Any, ...]:
     return (*[KEEP] * 13, banner(title, text), False)
 
 
-def _toolbar() -> html.Div:
-    return html.Div(
-        [
-            html.H1("\N{NO-BREAK SPACE}", id="title", className="fp-title"),
-            selectors(),
-            html.Div(id="subtitle", className="fp-subtitle"),
-            own_window(),
-        ],
-        className="fp-toolbar",
-    )
-
-
-def _content() -> html.Div:
+def content() -> html.Div:
+    """The page before its first numbers: everything in its place, as a skeleton."""
     return html.Div(
         [
             html.Div(skeleton_cards(), id="kpis", className="fp-kpis"),
             html.Div(
                 [
-                    panel("Utilization and units", trend_legend(), _graph("trend")),
+                    panel("Utilization and units", trend_legend(), graph("trend")),
                     panel(
                         [
                             "Workstations ",
                             html.Span(id="heatmap-note", className="fp-panel-note"),
                         ],
                         scale_legend(),
-                        html.Div(_graph("heatmap"), className="fp-scroll"),
+                        html.Div(graph("heatmap"), className="fp-scroll"),
                     ),
                 ],
                 className="fp-row",
@@ -289,11 +173,4 @@ def _content() -> html.Div:
         ],
         id="content",
         className="fp-content is-loading",
-    )
-
-
-def _graph(name: str) -> dcc.Graph:
-    return dcc.Graph(
-        id=name,
-        config={"displayModeBar": False, "responsive": True},
     )
