@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 COMPILE := $(BIN)/pip-compile --quiet --no-emit-index-url --no-emit-trusted-host \
 	--no-emit-find-links --generate-hashes --strip-extras --allow-unsafe
 
-.PHONY: install demo test test-everywhere lint format bench lock clean
+.PHONY: install demo test test-everywhere chaos lint format bench lock clean
 
 install: $(STAMP)
 
@@ -24,6 +24,9 @@ test: $(STAMP)
 
 test-everywhere: $(STAMP)
 	FLOORPULSE_TEST_EVERYWHERE=1 $(MAKE) test
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from etl.brokers.watch import Watch
 
 # While one thread computes, the others get their turn after so long: sockets wait.
-SWITCH_S = 0.0005
+_SWITCH_S = 0.0005
+# Thousands of messages wait at any time: they are no garbage, and not looked through.
+_GARBAGE = 50_000
 
 
 def consume(
@@ -41,9 +43,14 @@ def consume(
         option("--name", "This process's own name, the same at every start [host]."),
     ] = None,
     batch: Annotated[
-        int,
-        option("--batch", "Messages in one transaction, at most.", min=1, max=20_000),
-    ] = 5_000,
+        int | None,
+        option(
+            "--batch",
+            "Messages in one transaction, at most [NATS and MQTT 10000, others 5000].",
+            min=1,
+            max=20_000,
+        ),
+    ] = None,
     wait_ms: Annotated[
         int,
         option("--wait-ms", "How long a message waits for more.", min=0, max=10_000),
@@ -57,21 +64,21 @@ def consume(
     """
     import asyncio
     import socket
-    import sys
 
     begin(log_level)
-    sys.setswitchinterval(SWITCH_S)
-    from etl.brokers.choose import label, opening, reading
+    from etl.brokers.choose import label, most_of, opening, reading
     from etl.brokers.consume import Consumer, Settings
     from etl.brokers.url import parse_url
     from etl.brokers.watch import Watch
 
     address = parse_url(url)
-    settings = Settings(batch, wait_ms / 1000, site, reading(address, group))
+    most = batch or most_of(address)
+    settings = Settings(most, wait_ms / 1000, site, reading(address, group))
     dsn = awaited_dsn()
+    steady()
 
     async def run() -> Consumer:
-        connecting = opening(address, group, name, batch)
+        connecting = opening(address, group, name, most)
         consumer = Consumer(dsn, connecting, label(address), settings)
         watch = Watch(dsn, consumer, label(address), name or socket.gethostname())
         await _watched(consumer, watch)
@@ -83,6 +90,16 @@ def consume(
         print_json(consumed)
     else:
         _tell(consumed)
+
+
+def steady() -> None:
+    """What the interpreter needs to know of a process that reads without end."""
+    import gc
+    import sys
+
+    sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()
+    gc.set_threshold(_GARBAGE, 10, 10)
 
 
 async def _watched(consumer: Consumer, watch: Watch) -> None:

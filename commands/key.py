@@ -36,8 +36,15 @@ def create(
         list[str] | None,
         option("--event-type", "An event type it may send; several times."),
     ] = None,
+    camera: Annotated[
+        list[str] | None,
+        option(
+            "--camera",
+            "A camera it may send for, or a pattern such as 'hall-3-*'; several times.",
+        ),
+    ] = None,
     camera_group: Annotated[
-        str | None, option("--camera-group", "Whose cameras send with it: a label.")
+        str | None, option("--camera-group", "What you call these cameras.")
     ] = None,
     events_per_s: Annotated[
         float, option("--events-per-s", "The rate it may send for long.")
@@ -58,6 +65,7 @@ def create(
         allows=allow or ("ingest",),
         sites=site or None,
         event_types=event_type or None,
+        cameras=camera or None,
         camera_group=camera_group,
         events_per_s=events_per_s,
         expires_at=read_time(expires, "UTC") if expires else None,

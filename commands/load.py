@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -84,9 +85,12 @@ def load(
     Exit code 3: done, but rows were parked or in conflict.
     """
     from etl.files.found import found
+    from etl.files.reading import reading_asked
+    from etl.readers.preset_codes import read_codes
     from sql.errors import BadSetting
 
-    reading = _reading(site, timezone, mapping or [], preset, codes)
+    read = None if codes is None else partial(read_codes, codes)
+    reading = reading_asked(site, timezone, mapping or [], preset, read)
     if follow:
         if len(file) != 1 or jobs > 1 or dry_run:
             raise BadSetting("--follow is for one file, without --jobs and --dry-run")
@@ -111,36 +115,6 @@ def _end(results: list[FileResult], *, as_json: bool, dry_run: bool) -> None:
         raise InputError(failed[0] if len(failed) == 1 else _all_failed(failed))
     if any(r.report.parked or r.report.conflicts for r in results):
         raise typer.Exit(ROWS_PARKED)
-
-
-def _reading(
-    site: str | None,
-    timezone: str | None,
-    mapping: Sequence[str],
-    preset_name: str | None,
-    codes_path: str | None,
-) -> Reading:
-    """How the files are to be read; BadSetting for what cannot be."""
-    from etl.files.reading import Reading
-    from etl.readers.header import parse_mapping
-    from etl.readers.layout import EVENTS
-    from etl.readers.preset_codes import read_codes
-    from etl.readers.presets import preset_of
-    from sql.errors import BadSetting
-    from sql.zones import zone
-
-    if timezone is not None:
-        zone(timezone)
-    preset = preset_of(preset_name) if preset_name else None
-    columns = parse_mapping(mapping, preset.layout if preset else EVENTS)
-    codes = preset.codes if preset else None
-    if codes_path is not None:
-        if codes is None:
-            raise BadSetting(
-                "--codes goes with --preset home-assistant, machine-states or mtconnect"
-            )
-        codes = read_codes(codes_path, codes)
-    return Reading(site, timezone, columns, preset, codes)
 
 
 def _load(

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from types import TracebackType
@@ -121,7 +122,9 @@ class Runner:
         while any(state.turn.locked() for state in states):
             for state in states:
                 if state.conn is not None and not state.conn.closed:
-                    state.conn.cancel_safe(timeout=2)
+                    # A server that is gone has nothing to cancel.
+                    with suppress(psycopg.Error):
+                        state.conn.cancel_safe(timeout=2)
             if time.monotonic() > give_up_s:
                 return
             time.sleep(0.1)

@@ -23,19 +23,22 @@ EVENT_TYPES = ("working", "idle", "absent", "product_count")
 PREFIX = "fp"
 DEFAULT_EVENTS_PER_S = 5_000.0
 _SECRET_BYTES = 32
+_TOLD = ("key_id", "allows", "sites", "event_types", "cameras", "camera_group")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
 class KeyTerms:
-    """What a key may: rights of RIGHTS; sites and event types, None for all of them.
+    """What a key may: rights of RIGHTS; sites, event types, cameras, None for all.
 
-    events_per_s is the rate that it may send for long; camera_group is for people.
+    cameras are ids, or patterns of them (`hall-3-*`); camera_group is what people call
+    them. events_per_s is the rate that it may send for long.
     """
 
     allows: Sequence[str] = ("ingest",)
     sites: Sequence[str] | None = None
     event_types: Sequence[str] | None = None
+    cameras: Sequence[str] | None = None
     camera_group: str | None = None
     events_per_s: float = DEFAULT_EVENTS_PER_S
     expires_at: datetime | None = None
@@ -52,12 +55,13 @@ def create_key(conn: Connection, name: str, terms: KeyTerms, who: str) -> str:
         "allows": list(terms.allows),
         "sites": terms.sites and list(terms.sites),
         "event_types": terms.event_types and list(terms.event_types),
+        "cameras": terms.cameras and list(terms.cameras),
         "camera_group": terms.camera_group,
         "events_per_s": terms.events_per_s,
         "expires_at": terms.expires_at,
         "who": who,
     }
-    told = {name: values[name] for name in ("key_id", "allows", "sites", "event_types")}
+    told = {name: values[name] for name in _TOLD}
     with conn.transaction():
         try:
             conn.execute(load("keys")["create"], values)
@@ -110,6 +114,13 @@ def _check(name: str, terms: KeyTerms) -> None:
     _one_of("--event-type", terms.event_types or EVENT_TYPES, EVENT_TYPES)
     for site in terms.sites or ():
         check_identifier("site", site)
+    for camera in terms.cameras or ():
+        check_identifier("camera", camera)
+    if terms.camera_group and not terms.cameras:
+        raise BadSetting(
+            "--camera-group is a name for cameras: say with --camera which they are, "
+            "such as --camera 'hall-3-*'"
+        )
     if not terms.allows:
         raise BadSetting(f"--allow says what the key may: {', '.join(RIGHTS)}")
     if not 0 < terms.events_per_s < 1e9:

@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from etl.batch import BROKEN_SCHEMA, Batch
+from etl.batch import BROKEN_SCHEMA, Batch, Origin
+from etl.brokers.rows import LONGEST_PARKED, Rows
 from etl.brokers.stream import Message
-from etl.elements import DEEPEST, NAMES, NO_OBJECT, SOURCE_SCHEMA, as_json, is_deep
-from etl.readers.lines import TOO_LONG, numbered
-from etl.readers.ndjson import parsed, texts_of
-from etl.readers.open import LONGEST_LINE
+from etl.elements import NAMES, SOURCE_SCHEMA
+from etl.readers.flat import Flat, flat
+from etl.readers.lines import numbered
+from etl.readers.ndjson import texts_of
 
-# Of a message that holds no events at all, so much is kept.
-LONGEST_PARKED = 1 << 20
 FAILED = "failed"
-_NO_JSON = "the message is no JSON: neither an event, nor an array of them, nor NDJSON"
-_NO_OBJECT_LINE = "the line is no JSON object"
-_DEEP = f"the message is nested deeper than {DEEPEST} levels; an event is flat"
-Raw = Callable[[int], bytes]
+# Where one message is not flat, so much of the batch is read one by one with it.
+_PARTS = 16
+# White space as JSON has it.
+_BLANK = b" \t\r\n"
+Integers = NDArray[np.int64]
 
 
 def batch_of_messages(messages: Sequence[Message], site: str | None = None) -> Batch:
     """All elements of all messages in their order; site is for those that name none.
 
     Whatever a message holds becomes rows, of which the door stores or parks each; an
-    empty one (a tombstone, a cleared topic) becomes none.
+    empty one (a tombstone, a cleared topic) becomes none. Flat events are read as
+    columns, what else there is one by one.
     """
-    rows = _Rows(site)
-    for message in messages:
-        rows.add(message)
-    return rows.batch()
+    filled = [m for m in messages if m.payload and not m.payload.isspace()]
+    found = list(_flat_parts([m.payload.strip(_BLANK) for m in filled]))
+    sizes = np.zeros(len(filled), dtype=np.int64)
+    is_slow = np.ones(len(filled), dtype=bool)
+    for part, read in found:
+        sizes[part], is_slow[part] = read.sizes, read.doubtful
+    slow = np.flatnonzero(is_slow)
+    rows, begins = _one_by_one([filled[at] for at in slow], site)
+    sizes[slow] = np.diff(np.append(begins, rows.size))
+    starts = np.cumsum(sizes) - sizes
+    frames = [_fast(read, starts[part], site) for part, read in found]
+    origin = _origin(filled, starts, site)
+    if len(frames) == 1 and not len(slow):
+        return Batch(frames[0], origin)
+    rest, broken = _moved(rows.batch(), begins, starts[slow])
+    texts = pl.concat([*frames, rest], how="diagonal").sort("row")
+    return Batch(texts, origin, broken)
 
 
 def failed_batch(message: Message, error: BaseException) -> Batch:
@@ -52,114 +65,69 @@ def failed_batch(message: Message, error: BaseException) -> Batch:
     return Batch(texts, origin, pl.DataFrame(said, schema=BROKEN_SCHEMA), FAILED)
 
 
-@dataclass
-class _Rows:
-    """Rows so far; starts: at which row each message begins that holds any.
-
-    raws: from a row's place in its message to its bytes, None: the message's own.
-    """
-
-    site: str | None
-    documents: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    broken: dict[int, str] = field(default_factory=dict)
-    starts: list[int] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    raws: list[Raw | None] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, message: Message) -> None:
-        """Read one message."""
-        value = parsed(message.payload)
-        if type(value) is dict and self.site is None and _is_plain(message.payload):
-            self._begin(message, None)
-            self.documents.append(value)
-            self.rows.append(self.size)
-            self.size += 1
-        elif value is not None:
-            self._elements(message, value if isinstance(value, list) else [value])
-        elif message.payload.strip():
-            self._lines(message)
-
-    def _begin(self, message: Message, raw: Raw | None) -> None:
-        self.starts.append(self.size)
-        self.messages.append(message)
-        self.raws.append(raw)
-
-    def _elements(self, message: Message, elements: Sequence[Any]) -> None:
-        """Elements of an array, or an object as the only one."""
-        if is_deep([elements]):
-            self._whole(message, _DEEP)
-            return
-        self._begin(message, lambda at: as_json(elements[at])[:LONGEST_LINE])
-        long = len(message.payload) > LONGEST_LINE
-        for element in elements:
-            said = None
-            if not isinstance(element, dict):
-                said = NO_OBJECT
-            elif long and len(as_json(element)) > LONGEST_LINE:
-                said = TOO_LONG
-            self._row(element, said)
-
-    def _lines(self, message: Message) -> None:
-        """NDJSON, where any line is an object; else one broken row."""
-        lines = [line.strip() for line in message.payload.split(b"\n")]
-        lines = [line for line in lines if line]
-        values = [parsed(line) if len(line) <= LONGEST_LINE else None for line in lines]
-        if not any(isinstance(value, dict) for value in values):
-            self._whole(message, _NO_JSON)
-            return
-        if is_deep(values):
-            self._whole(message, _DEEP)
-            return
-
-        def raw(at: int) -> bytes:
-            # With a site of ours in it, the line is not what was sent any more.
-            named = self.site is not None and isinstance(values[at], dict)
-            return as_json(values[at]) if named else lines[at][:LONGEST_LINE]
-
-        self._begin(message, raw)
-        for line, value in zip(lines, values, strict=True):
-            said = TOO_LONG if len(line) > LONGEST_LINE else _NO_OBJECT_LINE
-            self._row(value, None if isinstance(value, dict) else said)
-
-    def _whole(self, message: Message, said: str) -> None:
-        self._begin(message, lambda _: message.payload[:LONGEST_PARKED])
-        self._row(None, said)
-
-    def _row(self, element: Any, said: str | None) -> None:
-        if said is not None:
-            self.broken[self.size] = said
-        else:
-            if self.site is not None and not element.get("site_id"):
-                element["site_id"] = self.site
-            self.documents.append(element)
-            self.rows.append(self.size)
-        self.size += 1
-
-    def batch(self) -> Batch:
-        """What was read, as a batch."""
-        at = np.asarray(self.rows, dtype=np.int64)
-        texts = numbered(texts_of(self.documents, NAMES), at, None)
-        said = {"row": list(self.broken), "message": list(self.broken.values())}
-        broken = pl.DataFrame(said, schema=BROKEN_SCHEMA)
-        return Batch(texts, self._origin, broken)
-
-    def _origin(self, rows: pl.Series) -> pl.DataFrame:
-        found = []
-        for row in rows:
-            at = bisect_right(self.starts, row) - 1
-            message, raw = self.messages[at], self.raws[at]
-            place = row - self.starts[at]
-            data = message.payload if raw is None else raw(place)
-            found.append((row, place + 1, data, message.source))
-        return pl.DataFrame(found, schema=SOURCE_SCHEMA, orient="row")
+def _flat_parts(payloads: Sequence[bytes]) -> Iterator[tuple[slice, Flat]]:
+    """Parts of the payloads that can be read as columns."""
+    whole = flat(payloads)
+    if whole is not None:
+        yield slice(0, len(payloads)), whole
+        return
+    size = len(payloads) // _PARTS + 1
+    for start in range(0, len(payloads), size):
+        read = flat(payloads[start : start + size])
+        if read is not None:
+            yield slice(start, start + size), read
 
 
-def _is_plain(payload: bytes) -> bool:
-    """Whether an object certainly holds no other and no list, and is not too long."""
-    return (
-        payload.find(b"{", 1) < 0
-        and b"[" not in payload
-        and len(payload) <= LONGEST_LINE
-    )
+def _one_by_one(messages: Sequence[Message], site: str | None) -> tuple[Rows, Integers]:
+    """Their rows, and which is the first of each message."""
+    rows = Rows(site)
+    begins = []
+    for message in messages:
+        begins.append(rows.size)
+        rows.add(message)
+    return rows, np.array(begins, dtype=np.int64)
+
+
+def _fast(read: Flat, starts: Integers, site: str | None) -> pl.DataFrame:
+    """Texts of what is not doubtful; starts: at which row each payload begins."""
+    first = np.cumsum(read.sizes) - read.sizes
+    rows = np.arange(read.texts.height) + np.repeat(starts - first, read.sizes)
+    texts = numbered(read.texts, rows, site)
+    if not read.doubtful.any():
+        return texts
+    return texts.filter(np.repeat(~read.doubtful, read.sizes))
+
+
+def _moved(
+    batch: Batch, begins: Integers, starts: Integers
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Texts and broken rows with the numbers that they have among all."""
+    frames = []
+    for frame in (batch.texts, batch.broken):
+        rows = frame["row"].to_numpy().astype(np.int64)
+        at = np.searchsorted(begins, rows, side="right") - 1
+        moved = pl.Series("row", rows + (starts - begins)[at], dtype=pl.UInt32)
+        frames.append(frame.with_columns(moved))
+    return frames[0], frames[1]
+
+
+def _origin(messages: Sequence[Message], starts: Integers, site: str | None) -> Origin:
+    """Messages of which a row is asked for are read again, one by one."""
+
+    def origin(rows: pl.Series) -> pl.DataFrame:
+        found = [SOURCE_SCHEMA.to_frame()]
+        for at, group in groupby(rows, lambda row: _last_before(starts, row)):
+            alone = Rows(site)
+            alone.add(messages[at])
+            start = int(starts[at])
+            told = alone.origin(pl.Series([row - start for row in group]))
+            row = (pl.col("row").cast(pl.Int64) + start).cast(pl.UInt32)
+            found.append(told.with_columns(row))
+        return pl.concat(found)
+
+    return origin
+
+
+def _last_before(starts: Integers, row: int) -> int:
+    """Which message holds a row: those without any begin where the next one does."""
+    return int(np.searchsorted(starts, row, side="right")) - 1

@@ -7,12 +7,14 @@ import hashlib
 import socket
 
 from etl.brokers.batch import batch_of_messages
-from etl.brokers.consume import Opening, Reading
+from etl.brokers.consume import MOST_MESSAGES, Opening, Reading
 from etl.brokers.stream import Stream
 from etl.brokers.url import Address
 from sql.errors import BadSetting
 
 GROUP = "floorpulse"
+# Where what waits is bounded in bytes: the larger the batch, the less it costs.
+_BOUNDED, _MOST_BOUNDED = ("nats", "mqtt"), 10_000
 
 
 def opening(
@@ -48,6 +50,11 @@ def opening(
                 return await open_kafka(address, group or GROUP, own)
 
     return opened
+
+
+def most_of(address: Address) -> int:
+    """Messages in one transaction, where nobody says how many."""
+    return _MOST_BOUNDED if address.kind in _BOUNDED else MOST_MESSAGES
 
 
 def reading(address: Address, group: str | None) -> Reading:

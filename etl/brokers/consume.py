@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MOST_MESSAGES = 5_000
 WAIT_S = 0.05
+# For a batch to grow while another is committed.
+LONGEST_WAIT_S = 1.0
 # Of payloads in one transaction; a single message may be larger.
 LARGEST_BATCH = 8 << 20
 PAUSE_S = (0.5, 30.0)
@@ -174,6 +177,7 @@ class _Session:
         self._first = ThreadPoolExecutor(1, "prepare")
         self._second = ThreadPoolExecutor(1, "commit")
         self._committing: asyncio.Task[_Unstored | None] | None = None
+        self._began_at = self._commit_s = 0.0
         self._unfinished: list[Message] = []
         self._closed = False
 
@@ -194,12 +198,19 @@ class _Session:
 
     async def step(self) -> None:
         """Take once, prepare, and commit behind the batch before."""
-        messages = await self.stream.take(self._settings.most, self._settings.wait_s)
+        messages = await self.stream.take(self._settings.most, self._wait_s())
         self._unfinished += messages
         for part in _parts(messages):
             await self._pass(part)
         if self._committing is not None and self._committing.done():
             await self.settled()
+
+    def _wait_s(self) -> float:
+        """While a batch is committed the next cannot be: it may as well grow."""
+        if self._committing is None:
+            return self._settings.wait_s
+        left_s = self._began_at + self._commit_s - time.monotonic()
+        return max(self._settings.wait_s, min(left_s, LONGEST_WAIT_S))
 
     async def settled(self) -> None:
         """Until what is being committed is acknowledged; raises why it is not."""
@@ -221,7 +232,9 @@ class _Session:
         self, messages: list[Message], prepared: Prepared
     ) -> _Unstored | None:
         """Store and acknowledge; what could not be stored, and why."""
+        self._began_at = time.monotonic()
         found = await done(self._second, self._admitted, prepared)
+        self._commit_s = time.monotonic() - self._began_at
         if isinstance(found, Exception):
             return messages, found
         await self._acknowledge(messages, found)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import nats
@@ -27,11 +28,24 @@ MOST_UNACKNOWLEDGED = 100_000
 # As large as the largest message that a server can be told to allow.
 LARGEST_PULL = 64 << 20
 _PULL_S = 10.0
+_CLOSE_S = 1.0
 _NAK = b"-NAK"
 _LOST = (nats.errors.Error, OSError, asyncio.TimeoutError)
 # Statuses that end one pull and no more.
 _NO_MESSAGES, _TIMEOUT, _CONFLICT, _NOBODY = "404", "408", "409", "503"
 _FATAL = ("Consumer Deleted", "Consumer is push based", "Consumer not found")
+
+
+class _Secured(Client):
+    """Says nothing, and no password, to a server that does not speak TLS.
+
+    The client itself leaves it to the server whether TLS is spoken.
+    """
+
+    def _connect_command(self) -> bytes:
+        if not self._server_info.get("tls_required"):
+            raise nats.errors.Error("it speaks no TLS, and nats+tls:// wants it")
+        return super()._connect_command()
 
 
 class NatsStream:
@@ -186,7 +200,7 @@ async def open_nats(address: Address, group: str, name: str, most: int) -> NatsS
         options["user_credentials"] = options.pop("credentials")
     if address.user is not None:
         options |= {"user": address.user, "password": address.password or ""}
-    client = Client()
+    client = _Secured() if address.secure else Client()
     stream: list[NatsStream] = []
 
     async def closed() -> None:
@@ -213,6 +227,9 @@ async def open_nats(address: Address, group: str, name: str, most: int) -> NatsS
             **options,
         )
     except _LOST as error:
+        # What was opened before it failed stays open else. TLS may wait for its end.
+        with suppress(*_LOST):
+            await asyncio.wait_for(client.close(), _CLOSE_S)
         raise BrokerGone(f"{address.place} does not answer: {error}") from error
     stream.append(NatsStream(client, address, group, most))
     try:

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -154,6 +156,8 @@ async def open_redis(address: Address, group: str, name: str) -> RedisStream:
         socket_connect_timeout=5,
         socket_timeout=30,
         health_check_interval=15,
+        # A read that is repeated would leave what the first one was given for a minute.
+        retry=Retry(NoBackoff(), 0),
         client_name="floorpulse",
         **_tls(address),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any, Protocol
 
 # How long `take` waits where nothing comes, before it says so.
 IDLE_S = 0.5
+# How often it is looked whether a batch is full.
+_LOOK_S = 0.01
 # Of payloads: what waits to be taken, and what is taken at once, beyond one message.
 MOST_BYTES = 16 << 20
 
@@ -31,7 +34,8 @@ class Stream(Protocol):
     """
 
     async def take(self, most: int, wait_s: float) -> list[Message]:
-        """Up to so many messages, in their order; waits wait_s for more than the first.
+        """Up to so many messages, in their order; waits wait_s for more than the first,
+        at most: a batch that is full goes at once.
 
         None came within IDLE_S: an empty list.
         """
@@ -86,10 +90,15 @@ class Inbox:
                 await asyncio.wait_for(self._came.wait(), IDLE_S)
             except TimeoutError:
                 return []
-        if not self.holds(most):
-            await asyncio.sleep(wait_s)
+        await self._filled(most, wait_s)
         self.check()
         return self._first(most)
+
+    async def _filled(self, most: int, wait_s: float) -> None:
+        """Until so many wait, or for so long; asked now and then, not by each."""
+        until = time.monotonic() + wait_s
+        while not self.holds(most) and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _LOOK_S))
 
     def _first(self, most: int) -> list[Message]:
         taken: list[Message] = []

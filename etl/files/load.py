@@ -89,6 +89,7 @@ def load_file(
     progress: Callable[[LoadProgress], None] | None = None,
     block_bytes: int = BLOCK_BYTES,
     stream: BinaryIO | None = None,
+    spool_bytes: int | None = None,
     part: Part | None = None,
     check: Check | None = None,
     told: int = 0,
@@ -98,8 +99,9 @@ def load_file(
     Raises InputError for a file that is none of events, LoadError (with the counts of
     what stays) for one that cannot be read to its end.
 
-    A stream that is given is read instead; path is then its name. Of a file that is
-    large a part may be meant, which is a load of its own. check sees the texts
+    A stream that is given is read instead; path is then its name; spool_bytes of it may
+    go to disk, where its format is read to and fro. Of a file that is large a part may
+    be meant, which is a load of its own. check sees the texts
     of each block first and may raise InputError; told is how many of the rows that are
     parked the report tells as examples.
     """
@@ -111,7 +113,7 @@ def load_file(
         if part is not None:
             # What it reads is bytes, and nothing but read() is asked for.
             stream = cast(BinaryIO, stack.enter_context(PartStream(path, part)))
-        source = stack.enter_context(Source(path, block_bytes, stream))
+        source = stack.enter_context(Source(path, block_bytes, stream, spool_bytes))
         if part is not None:
             source.lines_before = part.lines_before
         door = stack.enter_context(Door(dsn))

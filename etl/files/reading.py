@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from etl.batch import Batch
-from etl.readers.header import Opening, byte_order_mark, open_reader
+from etl.readers.header import (
+    Opening,
+    byte_order_mark,
+    open_reader,
+    parse_mapping,
+)
 from etl.readers.layout import EVENTS, Layout
 from etl.readers.pattern import PatternReader
 from etl.readers.preset_codes import Codes, codes_of
 from etl.readers.presets import Preset, extracted, preset_of
+from sql.errors import BadSetting
+from sql.zones import zone
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,32 @@ class Reading:
         if self.codes is not None:
             said["codes"] = self.codes.as_json()
         return said
+
+
+def reading_asked(
+    site: str | None,
+    timezone: str | None,
+    mapping: Sequence[str],
+    preset_name: str | None,
+    codes: Callable[[Codes], Codes] | None,
+) -> Reading:
+    """How people ask for files to be read: a zone's name, `column=name`, a preset.
+
+    codes makes what codes mean of what the preset says itself. BadSetting or InputError
+    for what cannot be.
+    """
+    if timezone is not None:
+        zone(timezone)
+    preset = preset_of(preset_name) if preset_name else None
+    columns = parse_mapping(mapping, preset.layout if preset else EVENTS)
+    meant = preset.codes if preset else None
+    if codes is not None:
+        if meant is None:
+            raise BadSetting(
+                "Codes go with the presets home-assistant, machine-states and mtconnect"
+            )
+        meant = codes(meant)
+    return Reading(site, timezone, columns, preset, meant)
 
 
 def reading_of(said: Mapping[str, Any]) -> Reading:

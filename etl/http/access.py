@@ -23,6 +23,7 @@ from starlette.requests import Request
 from etl.http.errors import ApiError
 from etl.http.limits import Buckets
 from etl.http.reader import Reader
+from etl.http.scope import CAMERA, Cameras, Limits
 from sql.keys import PREFIX, digest
 
 SOURCE = "http"
@@ -42,6 +43,7 @@ class Caller:
     sites: frozenset[str] | None = None
     event_types: frozenset[str] | None = None
     events_per_s: float | None = None
+    cameras: Cameras | None = None
 
     @property
     def source(self) -> str:
@@ -55,6 +57,14 @@ class Caller:
             known = ", ".join(sorted(self.sites))
             said = f"This key is for {known}, not for {named}."
             raise ApiError(403, "not_allowed", said)
+
+    def limits(self) -> Limits:
+        """What his events may say, by field."""
+        return {
+            "site_id": self.sites,
+            "event_type": self.event_types,
+            CAMERA: self.cameras,
+        }
 
     def only(self) -> list[str] | None:
         """The sites to show; None for all."""
@@ -150,6 +160,7 @@ def _key_of(row: dict[str, Any]) -> _Key:
         _set(row["sites"]),
         _set(row["event_types"]),
         row["events_per_s"],
+        None if row["cameras"] is None else Cameras(row["cameras"]),
     )
     allows = frozenset(row["allows"])
     return _Key(caller, bytes(row["secret_sha256"]), allows, row["expires_at"])

@@ -8,34 +8,77 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
 
 import polars as pl
 import psycopg
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from etl.files.load import LoadError, LoadReport, load_file
-from etl.files.reading import Reading
+from etl.files.reading import Reading, reading_asked
 from etl.http.access import Access, Caller
 from etl.http.body import pieces_of
 from etl.http.errors import ApiError, json_answer, unavailable
 from etl.http.pages import SiteOf, checked
 from etl.http.schema import FILE_ANSWER, FILE_BODY, errors
+from etl.http.scope import CAMERA, breach
+from etl.readers.preset_codes import codes_told
+from etl.readers.presets import PRESETS
 from sql.errors import DsnError, FloorpulseError, InputError
+
+log = logging.getLogger(__name__)
 
 PATIENCE_S = 30.0
 LOADS_AT_ONCE = 2
 MOST_TOLD = 1_000
 BLOCK_BYTES = 4 << 20
+# Of a format that is read to and fro, such as Parquet: what goes to disk for it.
+LARGEST_SPOOL = 1 << 30
 _PIPE_BYTES = 2 << 20
 # Whoever sends less for a minute keeps others from sending.
 _SLOWEST_BYTES_PER_S, _SLOW_FOR_S = 1024, 60.0
+
+
+@dataclass(frozen=True)
+class HowAsked:
+    """How the file is to be read, as the query string has it."""
+
+    site: SiteOf = None
+    timezone: Annotated[
+        str | None, Query(max_length=64, description="Zone of times without an offset.")
+    ] = None
+    map_: Annotated[
+        list[str] | None,
+        Query(alias="map", max_length=64, description="column=name; several times."),
+    ] = None
+    preset: Annotated[
+        str | None, Query(description=f"Whose export it is: {', '.join(PRESETS)}.")
+    ] = None
+    codes: Annotated[
+        str | None, Query(description="What the states of a log mean: TOML.")
+    ] = None
+
+    def reading(self) -> Reading:
+        """As loads take it; ApiError 400 for what cannot be."""
+        told = self.codes
+        codes = None if told is None else partial(codes_told, told, "codes")
+        mapping, site = self.map_ or [], checked(self.site)
+        try:
+            return reading_asked(site, self.timezone, mapping, self.preset, codes)
+        except FloorpulseError as error:
+            raise ApiError(400, "bad_request", f"{error.message}.") from error
+
+
+Asked = Annotated[HowAsked, Depends()]
 
 
 class NotAllowed(InputError):  # noqa: N818 - says what is wrong, as its siblings do
@@ -54,25 +97,29 @@ def file_routes(access: Access, dsn: str) -> APIRouter:
         responses={200: FILE_ANSWER, **errors(400, 401, 403, 503)},
         openapi_extra={"requestBody": FILE_BODY},
     )
-    async def put_file(request: Request, site: SiteOf = None) -> Response:
-        """CSV with a header, or NDJSON, of any size; plain, gzip or zstd.
+    async def put_file(request: Request, asked: Asked) -> Response:
+        """CSV with a header, or NDJSON, of any size; Parquet; plain, gzip or zstd.
 
         Stored block by block while it comes. What was cut off goes on where it was when
         the same content is sent again. The answer tells the first 1,000 parked rows.
         """
         nonlocal running
         caller = await access.caller(request, "files")
+        reading = asked.reading()
         if running >= LOADS_AT_ONCE:
             raise unavailable("Other files are coming in; send it again later.", 10)
         running += 1
         pipe = Pipe(asyncio.get_running_loop())
-        work = _Work(dsn, caller, checked(site), pipe)
+        work = _Work(dsn, caller, reading, pipe)
         loading = asyncio.get_running_loop().run_in_executor(loads, work.run)
         try:
             await _feed(request, pipe, loading)
             return json_answer(_told(await loading))
         except (FloorpulseError, psycopg.Error) as error:
             raise _refused(error) from error
+        except OSError as error:
+            log.error("no file could be kept", exc_info=error)
+            raise unavailable("There is no room for this file here now.") from error
         finally:
             pipe.fail(InputError("The body was cut short."))
             await asyncio.wait([loading])
@@ -84,8 +131,9 @@ def file_routes(access: Access, dsn: str) -> APIRouter:
 class _Work:
     """One load, for a thread of its own."""
 
-    def __init__(self, dsn: str, caller: Caller, site: str | None, pipe: Pipe) -> None:
-        self._dsn, self._caller, self._site, self._pipe = dsn, caller, site, pipe
+    def __init__(self, dsn: str, caller: Caller, reading: Reading, pipe: Pipe) -> None:
+        self._dsn, self._caller, self._pipe = dsn, caller, pipe
+        self._reading = reading
 
     def run(self) -> LoadReport:
         """Load what comes through the pipe."""
@@ -93,9 +141,10 @@ class _Work:
             return load_file(
                 self._dsn,
                 self._caller.source,
-                reading=Reading(site=self._site),
+                reading=self._reading,
                 block_bytes=BLOCK_BYTES,
                 stream=self._pipe,  # type: ignore[arg-type]
+                spool_bytes=LARGEST_SPOOL,
                 check=self._check,
                 told=MOST_TOLD,
             )
@@ -103,19 +152,15 @@ class _Work:
             self._pipe.close()
 
     def _check(self, texts: pl.DataFrame) -> None:
-        known = {
-            "site_id": self._caller.sites,
-            "event_type": self._caller.event_types,
-        }
-        for field, allowed in known.items():
-            if allowed is None or field not in texts.columns:
+        for field, allowed in self._caller.limits().items():
+            if allowed is None or (field not in texts.columns and field != CAMERA):
                 continue
-            foreign = texts.filter(~pl.col(field).is_in(sorted(allowed)))[field]
-            if len(foreign):
-                raise NotAllowed(
-                    f"The file has {field} {foreign[0][:64]!r}; this key is for "
-                    f"{', '.join(sorted(allowed))}. Blocks before it are stored."
-                )
+            named = texts[field].unique() if field in texts.columns else [None]
+            for value in named:
+                said = breach(field, value, allowed)
+                if said is not None:
+                    text = f"The file has {said}. Blocks before it are stored."
+                    raise NotAllowed(text)
 
 
 class Pipe(io.RawIOBase):

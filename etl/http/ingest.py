@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from etl.http.access import Access, Caller
+from etl.http.access import Access
 from etl.http.body import Budget, read_body
 from etl.http.errors import ApiError, json_answer
 from etl.http.events import Events, read_events
 from etl.http.gather import Gatherer
 from etl.http.schema import ANSWER, ERRORS, POST_BODY, SITE_OF_ALL
+from etl.http.scope import Limits, breach
 
 # Smaller bodies are read in less time than a thread takes to be asked.
 _AT_ONCE_BYTES = 16 << 10
@@ -52,31 +53,24 @@ def ingest_routes(
                 events = await asyncio.to_thread(read_events, *work)
             del body, work
             access.charge(caller, events.size)
-            refuse_foreign(caller, events)
+            refuse_foreign(caller.limits(), events)
             answer = await gatherer.admit(events)
         return json_answer(answer.body())
 
     return routes
 
 
-def refuse_foreign(caller: Caller, events: Events) -> None:
+def refuse_foreign(limits: Limits, events: Events) -> None:
     """A post that holds anything its key may not send is refused as a whole."""
-    _require(caller.sites, "site_id", events)
-    _require(caller.event_types, "event_type", events)
+    for field, known in limits.items():
+        if known is not None:
+            _require(field, known, events)
 
 
-def _require(known: frozenset[str] | None, field: str, events: Events) -> None:
-    if known is None:
-        return
+def _require(field: str, known: Collection[str], events: Events) -> None:
     documents: Sequence[dict[str, Any]] = events.documents
     for row, document in zip(events.rows, documents, strict=True):
-        value = document.get(field)
-        # The door reads a number as its digits. What else is no text is parked.
-        text = str(value) if type(value) is int else value
-        if isinstance(text, str) and text not in known:
-            raise ApiError(
-                403,
-                "not_allowed",
-                f"Element {row} has {field} {text[:64]!r}; this key is for "
-                f"{', '.join(sorted(known))}. Nothing of this post was stored.",
-            )
+        said = breach(field, document.get(field), known)
+        if said is not None:
+            text = f"Element {row} has {said}. Nothing of this post was stored."
+            raise ApiError(403, "not_allowed", text)

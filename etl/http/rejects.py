@@ -18,6 +18,7 @@ from etl.http.errors import ApiError, json_answer, unavailable
 from etl.http.pages import After, SiteOf, checked, keys_of, number_of, page, tagged
 from etl.http.reader import Reader
 from etl.http.schema import READ_ERRORS, answer
+from etl.http.scope import breach
 from etl.retry import Filter, Orders, retry, taken_out
 from etl.shape.mend import Mend
 from sql.connect import connect
@@ -200,12 +201,9 @@ def _export(dsn: str, which: Filter, who: str) -> bytes:
 
 def _refuse_foreign(caller: Caller, how: MendOf) -> None:
     """A key mends nothing into what it may not send."""
-    known = {"site_id": caller.sites, "event_type": caller.event_types}
-    for name, allowed in known.items():
-        words = {*how.replace.get(name, {}).values()}
-        if allowed is not None and not words <= allowed:
-            raise ApiError(
-                403,
-                "not_allowed",
-                f"replace: this key is for {name} {', '.join(sorted(allowed))}.",
-            )
+    for name, allowed in caller.limits().items():
+        if allowed is None:
+            continue
+        for word in how.replace.get(name, {}).values():
+            if said := breach(name, word, allowed):
+                raise ApiError(403, "not_allowed", f"replace: {said}.")

@@ -62,6 +62,9 @@ FILE_BODY: dict[str, Any] = {
             + "\n",
         },
         "application/x-ndjson": {"schema": {"type": "string"}},
+        "application/vnd.apache.parquet": {
+            "schema": {"type": "string", "format": "binary"}
+        },
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }

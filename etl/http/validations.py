@@ -103,7 +103,9 @@ def validation_routes(access: Access, dsn: str) -> APIRouter:
             media_type = request.headers.get("content-type", "")
             events = read_events(body, media_type, caller.source, site)
         access.charge(caller, events.size)
-        refuse_foreign(caller, events)
+        # A verdict names no camera: who may send them for a site may for all of it.
+        of_events = {name: caller.limits()[name] for name in ("site_id", "event_type")}
+        refuse_foreign(of_events, events)
         sender = Sender(caller.source, caller.name)
         try:
             told = await asyncio.get_running_loop().run_in_executor(

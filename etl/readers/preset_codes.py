@@ -71,10 +71,19 @@ class Codes:
 def read_codes(path: str, default: Codes) -> Codes:
     """A codes file (TOML) over what a preset says itself; InputError if it is none."""
     try:
-        said = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no TOML: {error}; {_PAGE}") from error
+    return codes_told(text, path, default)
+
+
+def codes_told(text: str, path: str, default: Codes) -> Codes:
+    """The text of a codes file; path is what it is called."""
+    try:
+        said = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is no TOML: {error}; {_PAGE}") from error
     return codes_of(said, path, default)
 

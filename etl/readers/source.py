@@ -28,9 +28,12 @@ class Source:
         path: str,
         block_bytes: int = BLOCK_BYTES,
         stream: BinaryIO | None = None,
+        spool_bytes: int | None = None,
     ) -> None:
         self.path = path
         self._stream = stream
+        # What of a stream may go to disk; None: nothing has to be read to and fro.
+        self._spool_bytes = spool_bytes
         self.name = "stdin" if path == STDIN else path
         self.size = None if stream else _content_size(path)
         self.block_bytes = block_bytes
@@ -90,14 +93,22 @@ class Source:
     def seekable(self) -> BinaryIO:
         """All of the content for who has to go to and fro; from a pipe, by way of disk.
 
-        Call it before any bytes are taken, and read it no other way then.
+        Call it before any bytes are taken, and read it no other way then. InputError
+        for a stream that is larger than what may be kept of it.
         """
-        if self._stream is not None:
+        if self._stream is not None and self._spool_bytes is None:
             raise InputError(f"{self.name} is Parquet; only a file of it can be read")
-        if self.path != STDIN and not is_packed(self.path):
+        if not self._is_pipe() and not is_packed(self.path):
             return self._open.enter_context(Path(self.path).open("rb"))
         spool = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        room = self._spool_bytes
         while self.data:
+            if room is not None and spool.tell() + len(self.data) > room:
+                raise InputError(
+                    f"{self.name} is larger than {room >> 20:,} MB of content; Parquet "
+                    "and XML go by way of the disk here: cut it, or load it with "
+                    "`floorpulse load`"
+                )
             spool.write(self.data)
             self.data = b""
             self.fill()

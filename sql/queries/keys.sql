@@ -1,16 +1,16 @@
 -- name: create --
 -- A new key; the name is free again once the key that had it is revoked.
 insert into ingest.api_keys
-    (key_id, name, secret_sha256, allows, sites, event_types, camera_group, events_per_s,
-     created_by, expires_at)
+    (key_id, name, secret_sha256, allows, sites, event_types, camera_group, cameras,
+     events_per_s, created_by, expires_at)
 values
     (%(key_id)s, %(name)s, %(secret_sha256)s, %(allows)s, %(sites)s, %(event_types)s,
-     %(camera_group)s, %(events_per_s)s, %(who)s, %(expires_at)s)
+     %(camera_group)s, %(cameras)s, %(events_per_s)s, %(who)s, %(expires_at)s)
 
 -- name: list --
 -- All keys that were ever made, without what checks them.
-select k.key_id, k.name, k.allows, k.sites, k.event_types, k.camera_group, k.events_per_s,
-    k.created_at, k.created_by, k.expires_at, k.revoked_at, k.revoked_by,
+select k.key_id, k.name, k.allows, k.sites, k.event_types, k.camera_group, k.cameras,
+    k.events_per_s, k.created_at, k.created_by, k.expires_at, k.revoked_at, k.revoked_by,
     case
         when k.revoked_at is not null then 'revoked'
         when k.expires_at <= clock_timestamp() then 'expired'
@@ -29,8 +29,8 @@ returning k.key_id, k.name
 
 -- name: valid --
 -- What checks the keys that hold now.
-select k.key_id, k.name, k.secret_sha256, k.allows, k.sites, k.event_types, k.events_per_s,
-    k.expires_at
+select k.key_id, k.name, k.secret_sha256, k.allows, k.sites, k.event_types, k.cameras,
+    k.events_per_s, k.expires_at
 from ingest.api_keys k
 where k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())
 

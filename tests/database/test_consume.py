@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,15 +16,7 @@ from etl.brokers.choose import label, opening
 from etl.brokers.consume import Consumed, Consumer, Settings
 from etl.brokers.url import parse_url
 from sql.errors import BrokerError
-from tests.support.brokers import (
-    Broker,
-    consuming,
-    kafka_broker,
-    mqtt_broker,
-    nats_broker,
-    rabbitmq_broker,
-    redis_broker,
-)
+from tests.support.brokers import BROKERS, Broker, consuming, nats_broker
 from tests.support.http import event
 from tests.support.local_server import open_folder, plain_server, wait_until
 
@@ -33,13 +24,6 @@ pytestmark = [
     pytest.mark.plain,
     pytest.mark.xdist_group("brokers"),
 ]
-BROKERS: dict[str, Callable[[], AbstractContextManager[Broker]]] = {
-    "nats": nats_broker,
-    "mqtt": mqtt_broker,
-    "redis": redis_broker,
-    "kafka": kafka_broker,
-    "rabbitmq": rabbitmq_broker,
-}
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
 
 
@@ -326,6 +310,31 @@ def test_killed_and_with_a_broker_that_restarts(
         "from ops.job_runs where job = 'consume' and finished_at is not null"
     ).fetchall()
     assert row == [(True, True, label(parse_url(broker.url)))]
+
+
+def test_what_a_killed_process_had_its_group_takes_over(
+    shared: Broker, dsn: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 of one process of a group; `python -m tests.chaos.group`: more."""
+    if shared.kind not in ("redis", "rabbitmq"):
+        pytest.skip("NATS and MQTT are killed below; the mock cluster takes 20 s")
+    monkeypatch.setattr("etl.brokers.redis.CLAIM_AFTER_S", 0.1)
+    monkeypatch.setattr("etl.brokers.redis._CLAIM_EVERY_S", 0.1)
+    sent = [*payloads(3000), b"poison"]
+    shared.publish(sent)
+    count = "select count(*) from floor.events"
+    with consuming(dsn, shared.url, "--name", "killed", "--batch", "50"):
+        wait_until(lambda: one(conn, count) > 0, 60)
+    parked = "select count(*) from ingest.rejects"
+
+    def enough(_: Consumed) -> bool:
+        return bool(one(conn, count) >= 3000 and one(conn, parked))
+
+    consume(dsn, shared, enough, ["first", "second"])
+    wait_until(lambda: lag(shared) == 0)
+    assert one(conn, count) == 3000
+    assert one(conn, "select sum(stored)::int from ingest.tallies") == 3000
+    assert one(conn, "select array_agg(raw) from ingest.rejects") == [b"poison"]
 
 
 def test_what_does_not_exist_is_said_at_once(dsn: str) -> None:

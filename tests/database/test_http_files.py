@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import psycopg
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 import zstandard
 
@@ -20,6 +24,7 @@ from sql.sites import SiteChange, set_site
 from tests.support.http import V1, event, serving
 from tests.support.local_server import wait_until
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 pytestmark = pytest.mark.plain
 
 FILE = f"{V1}/events/file"
@@ -32,6 +37,13 @@ def lines(rows: int, site: str = "plant") -> str:
         f"{(START + timedelta(seconds=n)).isoformat()},{site},W{n % 9},S1,working,0.9\n"
         for n in range(rows)
     )
+
+
+def parquet(rows: int) -> bytes:
+    file = io.BytesIO()
+    table = pyarrow.csv.read_csv(io.BytesIO((HEADER + lines(rows)).encode()))
+    pyarrow.parquet.write_table(table, file)
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -73,6 +85,67 @@ def test_ndjson_and_the_site_of_rows_that_name_none(
     answer = api.put(FILE, content=body, params={"site": "plant"})
     assert answer.json()["stored"] == 1
     assert count(conn) == 1
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_parquet_is_stored_and_sent_twice_is_known(
+    api: httpx.Client,
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    compress: type[bytes],
+) -> None:
+    monkeypatch.setattr(http_files, "BLOCK_BYTES", 100_000)
+    content = compress(parquet(5000))
+    said = api.put(FILE, content=content).json()
+    assert (said["read"], said["stored"], said["parked"]) == (5000, 5000, [])
+    again = api.put(FILE, content=content).json()
+    assert (again["stored"], again["duplicates"]) == (0, 5000)
+    assert count(conn) == 5000
+    monkeypatch.setattr(http_files, "LARGEST_SPOOL", len(content) - 1)
+    large = api.put(FILE, content=content)
+    assert large.status_code == 400
+    assert "go by way of the disk" in large.json()["message"]
+    cut = api.put(FILE, content=parquet(3000)[:-20])
+    assert (cut.status_code, cut.json()["error"]) == (400, "bad_file")
+
+
+def test_a_file_is_read_as_its_preset_says(
+    api: httpx.Client, conn: psycopg.Connection
+) -> None:
+    asked = {"site": "plant", "preset": "sessions"}
+    sent = (EXAMPLES / "sessions.csv").read_bytes()
+    assert api.put(FILE, params=asked, content=sent).json()["stored"] == 4
+    codes = (EXAMPLES / "machine-states.toml").read_text()
+    asked = {"site": "other", "preset": "machine-states", "codes": codes}
+    sent = (EXAMPLES / "machine-states.csv").read_bytes()
+    assert api.put(FILE, params=asked, content=sent).json()["stored"] == 9
+    asked = {"site": "third", "preset": "mtconnect"}
+    sent = (EXAMPLES / "mtconnect.xml").read_bytes()
+    assert api.put(FILE, params=asked, content=sent).json()["stored"] > 0
+    renamed = (HEADER + lines(3)).replace("worker_id", "person").replace("+00:00", "")
+    zoned = {"map": "person=worker_id", "timezone": "Asia/Kolkata"}
+    assert api.put(FILE, params=zoned, content=renamed.encode()).json()["stored"] == 3
+    early = START - timedelta(hours=5, minutes=30)
+    found = conn.execute("select count(*) from floor.events where time = %s", (early,))
+    assert found.fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"preset": "nonsense"},
+        {"timezone": "Mars/Olympus"},
+        {"map": "a"},
+        {"codes": "states = 1"},
+        {"preset": "mtconnect", "codes": "states = ["},
+        {"preset": "mtconnect", "codes": "states = 7"},
+    ],
+)
+def test_what_a_file_cannot_be_read_as_is_a_sentence(
+    api: httpx.Client, asked: dict[str, str]
+) -> None:
+    answer = api.put(FILE, params=asked, content=HEADER.encode())
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(

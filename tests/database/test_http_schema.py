@@ -20,6 +20,8 @@ BOUNDED = settings(
     max_examples=3,
     deadline=None,
     database=None,
+    # The same questions in every run: one that is answered wrongly is so for everybody.
+    derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
@@ -41,7 +43,8 @@ def test_no_answer_is_an_error_of_ours(openapi: Any, mode: GenerationMode) -> No
         @BOUNDED
         @given(case=cases)
         def ask(case: Any) -> None:
-            answer = case.call()
+            # A busy machine takes its time; by itself it would be given 10 s.
+            answer = case.call(timeout=120)
             case.validate_response(answer, checks=[not_a_server_error])
             if answer.status_code >= 400 and answer.content:
                 assert {"error", "message"} <= answer.json().keys(), answer.text
