@@ -53,7 +53,11 @@ def _told(error: Exception) -> tuple[str, int]:
         wrong_use = isinstance(error, BadSetting)
         return error.message, WRONG_USE if wrong_use else FAILED
     if isinstance(error, psycopg.Error):
-        return refusal(error), FAILED
+        wrong_use = isinstance(
+            error,
+            psycopg.errors.InvalidParameterValue | psycopg.errors.NullValueNotAllowed,
+        )
+        return refusal(error), WRONG_USE if wrong_use else FAILED
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", FAILED
     return str(error), FAILED

@@ -5,11 +5,15 @@ returns void
 language plpgsql immutable
 set search_path = floor, pg_temp
 as $$
--- Refuses a window whose bounds are not whole UTC hours, or that runs backwards.
+-- Refuses a window whose bounds are not whole UTC hours, or endless, or that runs backwards.
 begin
     if p_from is null or p_to is null then
         raise exception 'a window needs both bounds'
             using errcode = 'null_value_not_allowed', hint = 'Pass from_time and to_time.';
+    end if;
+    if not (isfinite(p_from) and isfinite(p_to)) then
+        raise exception 'a window has finite bounds, not % to %', p_from, p_to
+            using errcode = 'invalid_parameter_value', hint = 'Pass two times on the UTC hour.';
     end if;
     if p_from <> floor.hour_of(p_from) or p_to <> floor.hour_of(p_to) then
         raise exception 'time windows have bounds on the UTC hour, not % to %', p_from, p_to

@@ -271,3 +271,10 @@ def test_the_calendar_reaches_back_before_the_first_event(
     low = micros(ANCHOR_HOUR) - 300 * 24 * HOUR
     where = Where(hours=(low, low + 48 * HOUR))
     assert metrics(conn, PLANT.site, simulated.truth, where) == []
+
+
+@pytest.mark.plain
+def test_an_endless_window_is_refused(conn: psycopg.Connection) -> None:
+    for window in ("'-infinity', now()", "date_trunc('hour', now()), 'infinity'"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="finite bounds"):
+            conn.execute(f"select floor.require_window({window})")

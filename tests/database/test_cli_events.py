@@ -86,7 +86,7 @@ def test_a_window_off_the_hour_is_refused(dsn: str, tmp_path: Path) -> None:
     floorpulse(dsn, "load", file_of(tmp_path, *EXAMPLE))
     window = ("--from", "2026-03-02T10:30Z", "--to", "2026-03-02T11:00Z")
     result = floorpulse(
-        dsn, "metrics", "workers", "--site", "plant", *window, exit_code=1
+        dsn, "metrics", "workers", "--site", "plant", *window, exit_code=2
     )
     assert "on the UTC hour" in result.stderr
 

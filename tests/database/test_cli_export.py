@@ -18,7 +18,7 @@ time,site_id,worker_id,workstation_id,event_type,confidence,count
 """
 
 
-@pytest.mark.parametrize("engine", ["plain"], indirect=True)
+@pytest.mark.plain
 def test_exports_as_parquet(dsn: str, tmp_path: Path) -> None:
     floorpulse(dsn, "load", "-", stdin=EVENTS)
     floorpulse(dsn, "refresh", "--site", "plant", "--now", "2026-03-02T10:12:00Z")

@@ -151,8 +151,8 @@ def test_of_little_or_nothing_there_is_no_interval(dsn: str) -> None:
     assert compared(dsn, *window)["event_share"]["a"] is None
     for arguments, code, words in (
         (("v1", "v9"), 1, "no model version 'v9'. It has v2, v1"),
-        (("v1", "v1"), 1, "two versions"),
-        (("v1", "v2", "--from", "2026-03-02T06:30Z"), 1, "UTC hour"),
+        (("v1", "v1"), 2, "two versions"),
+        (("v1", "v2", "--from", "2026-03-02T06:30Z"), 2, "UTC hour"),
     ):
         result = floorpulse(
             dsn, "model", "compare", "plant", *arguments, exit_code=code
