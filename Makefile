@@ -45,6 +45,8 @@ lock:
 	$(BIN)/pip install --quiet pip-tools
 	$(COMPILE) --extra dev --output-file requirements/dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/base.txt pyproject.toml
+	$(COMPILE) --extra mlflow --constraint requirements/dev.txt \
+		--output-file requirements/mlflow.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,8 @@
-"""From simulated events to a request: a lighting change on day 11, its alert, 48 hours.
+"""From simulated events to a request, and what its export and people's verdicts cost.
 
-`python -m benchmarks.retraining [--dsn URI]` prints every check and ends with 1 where
-the request does not come with the first check after its alert has held 48 hours.
+`python -m benchmarks.retraining [--dsn URI] [--events 1000000]` prints every check of a
+plant whose light changes on day 11, and ends with 1 where the request does not come
+with the first check after its alert has held 48 hours; then the table of costs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from benchmarks.load import fresh
+from benchmarks.retraining_cost import costs
 from etl.simulation.options import LIGHTING_CHANGE, PlantShift, SimulatorOptions
 from sql.connect import Connection, connect, resolve_dsn
 from sql.retraining import list_requests, show
@@ -52,18 +54,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it once; 1 where the request comes early, late or never."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dsn", help="a server where databases may be created")
-    server = parser.parse_args(arguments).dsn or resolve_dsn()
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=("request", "costs"))
+    asked = parser.parse_args(arguments)
+    server = asked.dsn or resolve_dsn()
+    late = asked.only != "costs" and not in_time(server)
+    if asked.only != "request":
+        print("\n| what | measured |\n|---|---|")
+        for what, measured in costs(server, asked.events):
+            print(f"| {what} | {measured} |", flush=True)
+    return int(late)
+
+
+def in_time(server: str) -> bool:
+    """Whether the request comes with the first check after 48 hours of its alert."""
     with fresh(server) as dsn, connect(dsn) as conn:
         came = until_requested(dsn, conn)
         if came is None:
-            return 1
+            return False
         alerts = show(conn, 1)["evidence"]["alerts"]
     held = [alert for alert in alerts if alert["held"]]
     since = min(datetime.fromisoformat(alert["since"]) for alert in held)
     print(
         f"{', '.join(alert['signal'] for alert in held)} since {since:%Y-%m-%d %H:%M}"
     )
-    return 0 if timedelta(0) <= came - since - HELD < EVERY else 1
+    return timedelta(0) <= came - since - HELD < EVERY
 
 
 if __name__ == "__main__":

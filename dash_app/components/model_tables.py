@@ -36,22 +36,17 @@ def alerts_table(page: ModelHealth) -> html.Div:
     """What is not resolved, the gravest first."""
     zone = ZoneInfo(page.timezone)
     heads = ["Alert", ">Now", ">Limit", "Since", "State"]
-    rows = [_alert(alert, zone) for alert in page.alerts]
-    if page.site is None:
-        heads.insert(0, "Site")
-        rows = [[a.site_id, *row] for a, row in zip(page.alerts, rows, strict=True)]
-    return table(heads, rows, "alerts", "Nothing is wrong.")
+    rows = [(alert.site_id, _alert(alert, zone)) for alert in page.alerts]
+    return _by_site(page, heads, rows, "alerts", "Nothing is wrong.")
 
 
 def versions_table(page: ModelHealth) -> html.Div:
     """Model versions: when seen, how much of the events, how right."""
     zone = ZoneInfo(page.timezone)
     heads = ["Version", "Seen", ">Share, 24 h", ">Cameras", "Accuracy"]
-    rows = [_version(version, zone) for version in page.versions]
-    if page.site is None:
-        heads.insert(0, "Site")
-        rows = [[v.site_id, *row] for v, row in zip(page.versions, rows, strict=True)]
-    return table(heads, rows, "versions", "No event has named a model yet.")
+    rows = [(version.site_id, _version(version, zone)) for version in page.versions]
+    nothing = "No event has named a model yet."
+    return _by_site(page, heads, rows, "versions", nothing)
 
 
 def comparison_table(page: ModelHealth) -> html.Div:
@@ -76,6 +71,20 @@ def retraining_table(page: ModelHealth) -> html.Div:
     rows = [_request(found, page, zone) for found in page.retraining]
     nothing = "Nobody has asked for a model to be trained anew."
     return table(heads, rows, "retraining", nothing)
+
+
+def _by_site(
+    page: ModelHealth,
+    heads: list[str],
+    rows: list[tuple[str, list[Any]]],
+    name: str,
+    nothing: str,
+) -> html.Div:
+    """Rows with their sites, which are shown where there are several."""
+    if page.site is None:
+        cells = [[site, *row] for site, row in rows]
+        return table(["Site", *heads], cells, name, nothing)
+    return table(heads, [row for _, row in rows], name, nothing)
 
 
 def _alert(alert: Alert, zone: ZoneInfo) -> list[Any]:

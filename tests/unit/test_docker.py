@@ -29,6 +29,10 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split()[0], line.split(maxsplit=1)[1]) for line in text.splitlines()]
 
 
+def first(name: str) -> str:
+    return next(value for key, value in instructions() if key == name)
+
+
 def last(name: str) -> str:
     return [value for key, value in instructions() if key == name][-1]
 
@@ -60,22 +64,33 @@ def kept_by_dockerignore(path: str) -> bool:
 def test_base_image_is_pinned_and_both_stages_use_it() -> None:
     bases = [value for key, value in instructions() if key == "FROM"]
     assert bases == ["${PYTHON_IMAGE} AS build", "${PYTHON_IMAGE}"]
-    assert re.search(r"^PYTHON_IMAGE=python:\d+\.\d+\.\d+-slim-\w+$", last("ARG"))
+    assert re.search(r"^PYTHON_IMAGE=python:\d+\.\d+\.\d+-slim-\w+$", first("ARG"))
 
 
 def test_image_has_the_python_that_the_locks_are_for() -> None:
     header = (ROOT / "requirements" / "base.txt").read_text().splitlines()[1]
     version = re.search(r"Python (\d+\.\d+)", header)
     assert version
-    assert f"python:{version[1]}." in last("ARG")
+    assert f"python:{version[1]}." in first("ARG")
 
 
 def test_packages_come_with_hashes_or_from_the_tree() -> None:
     installs = [v for k, v in instructions() if k == "RUN" and "pip install" in v]
     assert len(installs) == 2
     assert "--require-hashes" in installs[0]
-    assert "requirements/base.txt" in installs[0]
+    assert "${REQUIREMENTS}" in installs[0]
+    assert last("ARG") == "REQUIREMENTS=requirements/base.txt"
     assert "--no-deps --no-build-isolation ." in installs[1]
+
+
+def test_the_other_lock_is_this_one_and_mlflows() -> None:
+    """What an image with MLflow runs is what one without it runs, and more."""
+    pins = [
+        set(re.findall(r"^[\w.-]+==[\w.]+", (ROOT / path).read_text(), re.MULTILINE))
+        for path in ("requirements/base.txt", "requirements/mlflow.txt")
+    ]
+    assert pins[0] < pins[1]
+    assert any(pin.startswith("mlflow-skinny==") for pin in pins[1])
 
 
 def test_build_backend_is_in_the_lock() -> None:
@@ -109,8 +124,11 @@ def test_build_sees_what_it_copies_and_installs() -> None:
         for package in tools["packages"]["find"]["include"]
     ]
     wanted += [project["project"]["readme"], *project["project"]["license-files"]]
-    wanted += ["requirements/base.txt", "sql/roles.sql", "pyproject.toml"]
+    wanted += ["requirements/base.txt", "requirements/mlflow.txt"]
+    wanted += ["sql/roles.sql", "pyproject.toml"]
     for key, value in instructions():
+        if value == "requirements/ requirements/":
+            continue
         if key == "COPY" and "--from" not in value and value != ". .":
             wanted += value.split()[:-1]
     for path in wanted:
