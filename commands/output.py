@@ -117,6 +117,8 @@ def printable(text: str) -> str:
 def _number(name: str, value: float) -> str:
     if name.endswith("utilization"):
         return f"{value * 100:.1f} %"
+    if name.endswith("_per_s"):
+        return f"{value:g}"
     if name.endswith("_s"):
         return duration(value)
     return f"{value:.2f}"

@@ -180,6 +180,24 @@ as $$
     ) c
 $$;
 
+create or replace function floor.whole_days(
+    p_from timestamptz, p_to timestamptz, out first_day timestamptz, out last_day timestamptz)
+language plpgsql stable
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+as $$
+-- The whole UTC days [first_day, last_day) of a window on UTC hours: daily aggregates answer
+-- for those, hourly ones for the ends. Without a whole day all of the window is an end.
+begin
+    first_day := date_trunc('day', p_from + interval '23 hours');
+    last_day := date_trunc('day', p_to);
+    if first_day >= last_day then
+        first_day := p_to;
+        last_day := p_to;
+    end if;
+end
+$$;
+
 create or replace function floor.activity_sums(
     p_sites integer[], p_from timestamptz, p_to timestamptz, p_shifts integer[],
     p_by_workstation boolean default false)
@@ -195,13 +213,10 @@ as $$
 -- Sums of a window on UTC hours: whole UTC days from the daily aggregate, the ends hourly.
 -- Per worker, or per workstation; both at once would be ten times the groups, and the time.
 declare
-    first_day timestamptz := date_trunc('day', p_from + interval '23 hours');
-    last_day timestamptz := date_trunc('day', p_to);
+    first_day timestamptz;
+    last_day timestamptz;
 begin
-    if first_day >= last_day then
-        first_day := p_to;
-        last_day := p_to;
-    end if;
+    select w.first_day, w.last_day into first_day, last_day from floor.whole_days(p_from, p_to) w;
     return query
     select
         a.site_key,
@@ -277,13 +292,10 @@ as $$
 -- Unions of presence may be added over hours, dates and shifts. scheduled_*: inside shifts,
 -- or at any time where no shift is in force.
 declare
-    first_day timestamptz := date_trunc('day', p_from + interval '23 hours');
-    last_day timestamptz := date_trunc('day', p_to);
+    first_day timestamptz;
+    last_day timestamptz;
 begin
-    if first_day >= last_day then
-        first_day := p_to;
-        last_day := p_to;
-    end if;
+    select w.first_day, w.last_day into first_day, last_day from floor.whole_days(p_from, p_to) w;
     return query
     select
         a.workstation_key,

@@ -28,14 +28,18 @@ DIED = (
 )
 LOOK_S = 0.5
 SHOWN = 8
-# Sites whose last refresh is whole, and newer than a moment: as many as there are.
+# Sites whose last refresh is whole, and newer than a moment: as many as there are. (On
+# TimescaleDB Community the hour that is still open stays marked as touched.)
 SETTLED = """
     select count(*) from floor.refresh_state r
     where r.cut_now = r.aggregated_now and r.aggregated_now > %s
         and not exists (
             select from floor.dirty d
             where d.site_key = r.site_key and d.from_time <= r.aggregated_now)
-        and not exists (select from floor.touched t where t.site_key = r.site_key)
+        and not exists (
+            select from floor.touched t
+            where t.site_key = r.site_key
+                and t.hour < date_trunc('hour', r.aggregated_now))
     """
 
 

@@ -41,8 +41,10 @@ def open_folder() -> Iterator[Path]:
     """A folder that any account can enter, as a system's own folders are."""
     path = Path(tempfile.mkdtemp(prefix="fp-"))
     path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def plain_server(home: Path, **options: Any) -> EmbeddedServer:

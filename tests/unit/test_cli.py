@@ -138,6 +138,7 @@ def test_values_that_nobody_can_read(read: Any, text: str, said: str) -> None:
         ("utilization", 0.58333, "58.3 %"),
         ("working_s", 3909.4, "1:05:09"),
         ("units_per_hour", 42.857, "42.86"),
+        ("events_per_s", 5000.0, "5000"),
         ("utilization", None, "\N{EN DASH}"),
         ("count_breaks", True, "yes"),
     ],

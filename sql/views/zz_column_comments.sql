@@ -1,4 +1,5 @@
--- One name, one meaning: every column of a view in `analytics`, explained by its name.
+-- One name, one meaning: every column of a view in `analytics`, explained by its name. Applied
+-- last, as its name says: what comes after it would stay unexplained.
 do $$
 declare
     meaning record;
