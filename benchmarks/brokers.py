@@ -1,6 +1,6 @@
 """Consumers of NATS and MQTT against ones that only acknowledge, and against `load`.
 
-`python -m benchmarks.brokers --rows 200000 [--dsn URI]`; `--kills` loses none over ten.
+`python -m benchmarks.brokers --rows 300000 [--dsn URI]`; `--kills` loses none over ten.
 Broker, database and consumer share the machine's cores; what is published lies ready.
 """
 
@@ -237,7 +237,7 @@ def require(dsn: str, rows: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 where a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--kills", action="store_true", help="only the ten kills")
     parser.add_argument("--dsn", help="a server where databases may be created")
     options = parser.parse_args(arguments)

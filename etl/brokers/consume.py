@@ -1,6 +1,6 @@
 """One consumer for every broker: take, door, commit, then acknowledge.
 
-While a batch is committed the next one is prepared, and the one after it comes in.
+While a batch is committed the next one is prepared, another is read, and more comes in.
 Whatever is lost, database or broker, everything is let go of and begun anew: what was
 not acknowledged comes again, and the unique key knows it. A start after a kill is the
 same, so there is one way and no other.
@@ -174,8 +174,10 @@ class _Session:
     ) -> None:
         self._door, self.stream = door, stream
         self._settings, self._consumed, self._source = settings, consumed, source
+        self._reader = ThreadPoolExecutor(1, "read")
         self._first = ThreadPoolExecutor(1, "prepare")
         self._second = ThreadPoolExecutor(1, "commit")
+        self._passing: asyncio.Task[None] | None = None
         self._committing: asyncio.Task[_Unstored | None] | None = None
         self._began_at = self._commit_s = 0.0
         self._unfinished: list[Message] = []
@@ -186,24 +188,33 @@ class _Session:
         if self._closed:
             return
         self._closed = True
+        # In this order: what is passed on begins to be committed.
+        if self._passing is not None:
+            await asyncio.wait([self._passing])
+            self._passing.exception()
         if self._committing is not None:
             await asyncio.wait([self._committing])
             self._committing.exception()
         with suppress(*_GONE):
             await self.stream.close(self._unfinished)
+        self._reader.shutdown()
         self._first.shutdown()
         self._second.shutdown()
         with suppress(psycopg.Error):
             self._door.close()
 
     async def step(self) -> None:
-        """Take once, prepare, and commit behind the batch before."""
+        """Take once, read, and pass it on behind the batch before."""
         messages = await self.stream.take(self._settings.most, self._wait_s())
         self._unfinished += messages
         for part in _parts(messages):
-            await self._pass(part)
-        if self._committing is not None and self._committing.done():
-            await self.settled()
+            batch = await done(self._reader, self._read, part)
+            await self._passed()
+            self._passing = asyncio.create_task(self._pass(part, batch))
+        if self._passing is None or self._passing.done():
+            await self._passed()
+            if self._committing is not None and self._committing.done():
+                await self._settled()
 
     def _wait_s(self) -> float:
         """While a batch is committed the next cannot be: it may as well grow."""
@@ -213,15 +224,30 @@ class _Session:
         return max(self._settings.wait_s, min(left_s, LONGEST_WAIT_S))
 
     async def settled(self) -> None:
-        """Until what is being committed is acknowledged; raises why it is not."""
+        """Until all that was taken is acknowledged; raises why it is not."""
+        await self._passed()
+        await self._settled()
+
+    async def _passed(self) -> None:
+        """Until what was read is prepared, and its turn to be committed has come."""
+        passing, self._passing = self._passing, None
+        if passing is not None:
+            await passing
+
+    async def _settled(self) -> None:
+        """Until what is being committed is acknowledged."""
         committing, self._committing = self._committing, None
         if committing is not None and (failed := await committing) is not None:
             await self._apart(*failed)
 
-    async def _pass(self, messages: list[Message]) -> None:
-        found = await done(self._first, self._prepared, messages)
+    async def _pass(self, messages: list[Message], batch: Batch | Exception) -> None:
+        found: Prepared | Exception
+        if isinstance(batch, Exception):
+            found = batch
+        else:
+            found = await done(self._first, self._door.prepare, batch)
         # Both threads rest here: only now may one use the connections of the other.
-        await self.settled()
+        await self._settled()
         if isinstance(found, Exception):
             await self._apart(messages, found)
         else:
@@ -268,15 +294,14 @@ class _Session:
             else:
                 await self._acknowledge(half, found)
 
-    def _prepared(self, messages: Sequence[Message]) -> Prepared:
-        batch = self._settings.read(messages, self._settings.site)
-        return self._door.prepare(batch)
+    def _read(self, messages: Sequence[Message]) -> Batch:
+        return self._settings.read(messages, self._settings.site)
 
     def _admitted(self, prepared: Prepared) -> Admission:
         return self._door.commit(prepared, self._source)
 
     def _whole(self, messages: Sequence[Message]) -> Admission:
-        return self._admitted(self._prepared(messages))
+        return self._admitted(self._door.prepare(self._read(messages)))
 
     def _parked(self, failed: tuple[Message, Exception]) -> Admission:
         return self._door.admit(failed_batch(*failed), self._source)
