@@ -208,19 +208,33 @@ def _tell(options: Any, *, live: bool) -> None:
 
     from etl.simulation.simulator import run
 
+    dsn = ready_dsn()
     stop, caught_up = threading.Event(), threading.Event()
 
     def progress(told: Told) -> None:
         if told.caught_up and not caught_up.is_set():
             caught_up.set()
             note(f"{told.events} events of history are told; now live.")
-            if not live:
+            if live:
+                _judge(dsn, options.site)
+            else:
                 stop.set()
 
     # Not in this thread: a signal that comes while it waits for an event could find the
     # event's lock held.
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(run, ready_dsn(), options, stop, progress)
+        running = pool.submit(run, dsn, options, stop, progress)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         running.result()
+
+
+def _judge(dsn: str, site: str) -> None:
+    """Check the models at once, for who looks before the scheduler's next quarter."""
+    from scheduler.refresh import refresh_site
+    from sql.connect import connect
+    from sql.drift import check_drift
+
+    refresh_site(dsn, site)
+    with connect(dsn) as conn:
+        check_drift(conn, site)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -177,7 +177,8 @@ def _cut_backlog(
         try:
             cut(0, conn)
         except BaseException:
-            other.cancel_safe()
+            with suppress(psycopg.Error):  # a server that is gone cancels nothing
+                other.cancel_safe()
             raise
         beside.result()
     return total.ranges, total.rows

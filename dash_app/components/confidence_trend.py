@@ -13,17 +13,21 @@ COLORS = ("#17a095", "#7c8fd0", "#cf8a35", "#b8695f", "#6f9a3e", "#9a72c4")
 BAND = "rgba(120, 132, 150, 0.14)"
 LIMIT = "rgba(185, 58, 44, 0.65)"
 SPARE = 0.03
+FEW_DAYS = 6
+DAY_MS = 86_400_000
 
 
 def confidence_figure(page: ModelHealth) -> dict[str, Any]:
     """A bare plotly figure: type and axes come from the template, in the browser."""
+    if not page.days:
+        return _nothing(page)
     baseline = _baseline(page)
     low, high = _range(page, baseline)
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "hovermode": "x unified",
         "margin": {"l": 44, "r": 8, "t": 8, "b": 28},
-        "xaxis": {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b"},
+        "xaxis": _axis_of_days(page),
         "yaxis": {"range": [low, high], "tickformat": ".2f", "nticks": 6},
         "shapes": _shapes(baseline),
         "annotations": _notes(baseline),
@@ -33,6 +37,29 @@ def confidence_figure(page: ModelHealth) -> dict[str, Any]:
         _line(page, days, COLORS[i % len(COLORS)]) for i, days in enumerate(page.days)
     ]
     return {"data": traces, "layout": layout}
+
+
+def _axis_of_days(page: ModelHealth) -> dict[str, Any]:
+    """Where days are few, one tick each and none between."""
+    axis = {"type": "date", "tickformat": "%-d %b", "hoverformat": "%a %-d %b"}
+    known = {day for days in page.days for day in days.days}
+    few = (max(known) - min(known)).days <= FEW_DAYS
+    return axis | ({"dtick": DAY_MS} if few else {})
+
+
+def _nothing(page: ModelHealth) -> dict[str, Any]:
+    """No line and no axis, but a sentence."""
+    why = "No event of the last weeks has a confidence."
+    if page.kpis.checked_at is None:
+        why = "Shown from the first check on, within 15 minutes."
+    middle = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+    layout = {
+        "height": HEIGHT,
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+        "annotations": [{**middle, "text": why}],
+    }
+    return {"data": [], "layout": layout}
 
 
 def confidence_legend(page: ModelHealth) -> list[html.Span]:

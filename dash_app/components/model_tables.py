@@ -45,7 +45,7 @@ def versions_table(page: ModelHealth) -> html.Div:
     zone = ZoneInfo(page.timezone)
     heads = ["Version", "Seen", ">Share, 24 h", ">Cameras", "Accuracy"]
     rows = [(version.site_id, _version(version, zone)) for version in page.versions]
-    nothing = "No event has named a model yet."
+    nothing = "No event of a model has been counted yet."
     return _by_site(page, heads, rows, "versions", nothing)
 
 
@@ -55,7 +55,7 @@ def comparison_table(page: ModelHealth) -> html.Div:
     if page.site is None:
         nothing = "Choose a site: versions are compared within one."
     else:
-        nothing = "One version only in the last seven days."
+        nothing = "Shown where two versions sent within the last seven days."
     heads = ["Measure", ">A", ">B", ">B less A", ">95 % interval"]
     if known:
         first = known[0]

@@ -11,7 +11,24 @@ order by d.site_id, d.model_version, d.camera_id, d.signal,
     array_position(array['day', 'week', 'last_100', 'hour'], d.span);
 
 comment on view analytics.dashboard_signals is 'Site x model version x camera x signal: the weightiest verdict of its windows';
-comment on column analytics.dashboard_signals.camera_id is 'The camera; null: all cameras of the model together';
+
+-- Its columns mean what they mean in the view they come from.
+do $$
+declare
+    of_drift record;
+begin
+    for of_drift in
+        select a.attname as name, col_description(a.attrelid, a.attnum) as said
+        from pg_attribute a
+        join pg_attribute q on q.attname = a.attname and q.attnum > 0
+        where a.attrelid = 'analytics.drift'::regclass and a.attnum > 0
+          and q.attrelid = 'analytics.dashboard_signals'::regclass
+    loop
+        execute format(
+            'comment on column analytics.dashboard_signals.%I is %L', of_drift.name, of_drift.said);
+    end loop;
+end
+$$;
 
 create or replace function analytics.dashboard_confidence_days(
     site text, by_camera boolean default false)

@@ -34,6 +34,13 @@ def client() -> Iterator[httpx.Client]:
     thread.join()
 
 
+def test_whichever_page_comes_first_has_its_scripts(client: httpx.Client) -> None:
+    """First in this file: the process has answered no request for a page yet."""
+    page = client.get("/models").text
+    for asset in ("theme.css", "theme_models.css", "live.js", "page.js"):
+        assert f"assets/{asset}" in page
+
+
 def test_it_is_alive_and_not_ready(client: httpx.Client) -> None:
     assert client.get("/api/v1/health").json() == {"status": "ok"}
     answer = client.get("/api/v1/ready")
