@@ -55,6 +55,17 @@ begin
         join floor.model_hourly h on h.hour = l.hour
         where h.site_key = p_site_key and h.hour >= from_time and h.hour < p_now
     ),
+    -- A camera to which another version came: what the one before still counts is no pace.
+    known as materialized (
+        select k.* from ops.known_series(p_site_key, p_now) k where k.camera_key >= 0
+    ),
+    handed_over as materialized (
+        select distinct before.model_key, before.camera_key
+        from known before
+        join known after
+          on after.camera_key = before.camera_key and after.model_key <> before.model_key
+         and after.first_at > before.first_at + interval '3 days'
+    ),
     hourly as (
         select c.* from cameras c where c.camera_key > 0
         union all
@@ -129,7 +140,10 @@ begin
     union all
     select
         'rate_shift', j.model_key, j.camera_key, p_span,
-        case when not j.is_old or j.hours < 24 then 'not enough data'
+        case when not j.is_old or j.hours < 24 or exists (
+                 select from handed_over h
+                 where h.model_key = j.model_key and j.camera_key in (-1, h.camera_key)
+             ) then 'not enough data'
              when abs(j.units - j.expected) > j.allowed then 'drifting' else 'ok' end,
         j.units / nullif(j.hours, 0), j.expected / nullif(j.hours, 0),
         j.allowed / nullif(j.hours, 0), j.hours, 0::bigint

@@ -208,6 +208,23 @@ class TestHours:
             "a day of 8 was well"
         )
 
+    def test_a_canary_on_one_camera_is_no_change_of_pace(
+        self, plant: HourlyPlant
+    ) -> None:
+        """What a new version counts, the one before it counts no more."""
+        for camera in ("c1", "c2"):
+            plant.days(1, 37, camera=camera)
+        plant.days(38, 44, camera="c1")
+        plant.days(38, 44, camera="c2", model="v2")
+        plant.check(at(44, 15))
+        said = plant.conn.execute(
+            "select camera_id, verdict from analytics.drift where signal = 'rate_shift'"
+            " and span = 'week' and model_version = 'v1' order by camera_id"
+        ).fetchall()
+        assert ("c1", "ok") in said
+        assert (None, "not enough data") in said
+        assert plant.alerts() == {}
+
     def test_a_first_week_is_not_enough_data(self, plant: HourlyPlant) -> None:
         plant.days(1, 4, events=100)
         plant.days(5, 7, events=100, mean=0.5)
