@@ -142,7 +142,7 @@ def test_a_preset_is_told_where_it_would_fit(dsn: str, tmp_path: Path) -> None:
     path = EXAMPLES / "sessions.csv"
     result = floorpulse(dsn, "load", str(path), "--site", "plant", exit_code=1)
     assert "--preset sessions" in result.stderr
-    result = floorpulse(dsn, "load", str(path), "--preset", "session", exit_code=1)
+    result = floorpulse(dsn, "load", str(path), "--preset", "session", exit_code=2)
     assert "there are sessions, ai-events" in result.stderr
     damaged = tmp_path / "damaged.xml"
     damaged.write_text((EXAMPLES / "mtconnect.xml").read_text()[:-30])
