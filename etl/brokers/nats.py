@@ -29,6 +29,7 @@ MOST_UNACKNOWLEDGED = 100_000
 LARGEST_PULL = 64 << 20
 _PULL_S = 10.0
 _CLOSE_S = 1.0
+_AGAIN_S = 0.2
 _NAK = b"-NAK"
 _LOST = (nats.errors.Error, OSError, asyncio.TimeoutError)
 # Statuses that end one pull and no more.
@@ -167,14 +168,14 @@ class NatsStream:
         if self._listening is not None:
             await self._listening.unsubscribe()
             await self._client.flush()
+        # The server may spend a message on that pull all the same, and then keep it for
+        # ACK_WAIT_S (seen with NATS 2.9): what nobody has got by then is given again.
         messages = [*unfinished, *self._inbox.left()]
-        for message in messages:
-            await self._send(message.token, _NAK)
-        await self._client.flush()
-        # The first may have gone to that pull all the same (seen with NATS 2.9).
-        for message in messages[:1]:
-            await self._send(message.token, _NAK)
-        await self._client.flush()
+        for pause_s in (0.0, _AGAIN_S if messages else 0.0):
+            await asyncio.sleep(pause_s)
+            for message in messages:
+                await self._send(message.token, _NAK)
+            await self._client.flush()
 
 
 def _require_fit(config: api.ConsumerConfig, subject: str) -> None:

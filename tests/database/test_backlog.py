@@ -10,6 +10,8 @@ import pytest
 from scheduler import refresh
 from sql.connect import connect
 
+pytestmark = pytest.mark.parametrize("engine", ["plain", "community"], indirect=True)
+
 PIECES = (
     "select w.worker_id, a.time, a.ends_at, a.state_at, a.state, a.units,"
     " a.units_working, a.begins, a.in_break, b.workstation_id"

@@ -33,6 +33,7 @@ def at(day: int, hour: float) -> datetime:
     return BEGIN + (day - 1) * DAY + hour * HOUR
 
 
+@pytest.mark.parametrize("engine", ["plain", "community"], indirect=True)
 def test_a_lighting_change_on_day_11_fires_by_its_shape_and_ends(
     dsn: str, conn: Connection
 ) -> None:
