@@ -20,7 +20,7 @@ demo: $(STAMP)
 	$(BIN)/floorpulse up --demo
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/database tests/browser tests/faults
+	$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/database tests/faults tests/browser
 
 test-everywhere: $(STAMP)
 	FLOORPULSE_TEST_EVERYWHERE=1 $(MAKE) test
