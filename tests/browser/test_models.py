@@ -24,7 +24,8 @@ def judged(plant_dsn: str) -> str:
     with connect(plant_dsn) as conn:
         check_drift(conn, SITE)
         ((version,),) = conn.execute(
-            "select model_version from analytics.model_versions where site_id = %s",
+            "select model_version from analytics.model_versions where site_id = %s"
+            " order by events_seen desc limit 1",
             (SITE,),
         ).fetchall()
         conn.execute(
