@@ -46,11 +46,9 @@ with scheduled as (
     from floor.calendar_slices c
     join floor.refresh_state r on r.site_key = c.site_key
     where c.starts_at < r.aggregated_now
-      and c.production_date >= (
-          select f.production_date from floor.calendar_slices f
-          where f.site_key = c.site_key and f.hour = floor.hour_of(r.first_event_at)
-            and f.starts_at <= r.first_event_at and f.ends_at > r.first_event_at)
     group by c.site_key, c.production_date
+    -- Whole dates, from that of the first event on: dates may come back where a zone changes.
+    having bool_or(c.ends_at > r.first_event_at)
 ),
 presence as (
     select d.site_key, d.workstation_key, d.production_date,

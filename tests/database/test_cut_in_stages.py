@@ -95,3 +95,20 @@ def test_a_piece_under_way_is_cut_where_a_shift_ends_for_good(
     five_minutes = timedelta(minutes=5)
     assert shifts == [(0, five_minutes), (-1, five_minutes)]
     assert scheduled == (pytest.approx(300 / 2100),)
+
+
+def test_a_date_that_went_again_before_the_first_event_has_no_row(
+    dsn: str, tmp_path: Path
+) -> None:
+    """On Lord Howe it was the 6th when the site's zone became UTC: the 5th again."""
+    at = datetime(2025, 4, 5, 15, tzinfo=UTC)
+    with connect(dsn) as conn:
+        zone = SiteChange(timezone="Australia/Lord_Howe")
+        set_site(conn, "plant", zone, MINUS_INFINITY)
+        set_site(conn, "plant", SiteChange(timezone="UTC"), at)
+        load(dsn, tmp_path, ["2025-04-05T15:00Z,plant,W1,S1,working,0.9,60"])
+        refresh.refresh_site(dsn, "plant", at + timedelta(seconds=30))
+        dates = conn.execute(
+            "select production_date::text from analytics.workstation_daily"
+        ).fetchall()
+    assert dates == [("2025-04-05",)]
