@@ -33,20 +33,11 @@ from benchmarks.load import DATABASE, fresh
 from benchmarks.refresh import Line
 from etl.door.admit import Door
 from sql.connect import Connection, connect, resolve_dsn
+from sql.drift import SIGNALS
 
 NEAREST = Path(__file__).with_name("drift_nearest.sql")
 BASELINE_DAYS = 40
-SIGNALS = (
-    "confidence_drop",
-    "confidence_low",
-    "confidence_spread",
-    "confidence_shape",
-    "rolling_low",
-    "state_mix",
-    "rate_shift",
-    "silent_camera",
-    "silent_site",
-)
+WATCHED = (*SIGNALS, "silent_camera", "silent_site")
 
 
 @dataclass
@@ -124,7 +115,7 @@ def false_alarms(
 def alarm_lines(found: dict[str, int], nearest: dict[str, float]) -> list[Line]:
     """A line for every signal: its alerts, and how near it came."""
     lines = []
-    for name in (*SIGNALS, *sorted(set(found) - set(SIGNALS))):
+    for name in (*WATCHED, *sorted(set(found) - set(WATCHED))):
         near = f"; nearest {nearest[name]:.2f}" if name in nearest else ""
         lines.append(Line(name, f"{found.get(name, 0)} alerts{near}", "-", True))
     return lines

@@ -9,16 +9,6 @@ from typing import Any
 
 from dash_app.records import Site
 
-SIGNALS = (
-    "confidence_drop",
-    "confidence_low",
-    "confidence_spread",
-    "confidence_shape",
-    "rolling_low",
-    "state_mix",
-    "rate_shift",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class ModelKpis:

@@ -15,6 +15,17 @@ from sql.errors import BadSetting
 from sql.queries import load
 from sql.sites import register_site, rows_of, site_key_of
 
+#: What model health is judged by (docs/drift.md), in the order in which it is told.
+SIGNALS = (
+    "confidence_drop",
+    "confidence_low",
+    "confidence_spread",
+    "confidence_shape",
+    "rolling_low",
+    "state_mix",
+    "rate_shift",
+)
+
 #: Lowest and highest value of every threshold; the table's checks are the last line.
 RANGES: dict[str, tuple[float, float]] = {
     "confidence_drop": (0.01, 0.9),

@@ -10,7 +10,8 @@ from dash_app.components.confidence_trend import version_name
 from dash_app.components.sparkline import sparkline
 from dash_app.components.table import table
 from dash_app.elements import aria, marks
-from dash_app.model_records import SIGNALS, ModelHealth, Signal
+from dash_app.model_records import ModelHealth, Signal
+from sql.drift import SIGNALS
 
 HEADS = {
     "confidence_drop": "Drop",

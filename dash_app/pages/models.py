@@ -23,6 +23,7 @@ from dash_app.components.selectors import controls
 from dash_app.components.signals import signals_legend, signals_note, signals_table
 from dash_app.data import Data, DatabaseGone
 from dash_app.model_records import ModelHealth
+from dash_app.pages import overview
 from dash_app.pages.overview import KEEP
 from dash_app.records import Site
 from dash_app.selection import Selection
@@ -46,7 +47,7 @@ FILLED = (
 )
 HIDDEN = (KEEP,) * len(FILLED)
 # What the overview fills between the frame's first three outputs and its last three.
-_OVERVIEWS = (KEEP,) * 9
+_OVERVIEWS = (KEEP,) * (len(overview.FILLED) - 6)
 
 
 async def fill(data: Data, selection: Selection) -> tuple[Any, ...]:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from etl.http.access import Access
-from etl.http.lists import asked
-from etl.http.pages import After, Limit, SiteOf, keys_of, number_of, page, tagged
+from etl.http.lists import newest_first
+from etl.http.pages import After, Limit, SiteOf, page, tagged
 from etl.http.reader import Reader
 from etl.http.schema import READ_ERRORS, answer
 
@@ -57,13 +57,7 @@ def alert_routes(access: Access, reader: Reader) -> APIRouter:
     ) -> Response:
         """Alerts, the newest first; without `state`, whatever is not resolved."""
         caller = await access.caller(request, "read")
-        (key,) = keys_of(after, 1)
-        values = {
-            "sites": asked(caller, site),
-            "state": state,
-            "after": number_of(key),
-            "limit": limit + 1,
-        }
+        values = newest_first(caller, site, state, after, limit)
         rows = await reader.rows("page", values, file="alerts")
         return tagged(request, page(rows, limit, ["alert_id"]))
 

@@ -16,6 +16,7 @@ from etl.http.pages import (
     checked,
     keys_of,
     no_cursor,
+    number_of,
     page,
     tagged,
 )
@@ -124,3 +125,16 @@ def instant(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError as error:
         raise no_cursor() from error
+
+
+def newest_first(
+    caller: Caller, site: str | None, state: str, after: str | None, limit: int
+) -> dict[str, Any]:
+    """What a query takes that lists by number and state, the newest first."""
+    (key,) = keys_of(after, 1)
+    return {
+        "sites": asked(caller, site),
+        "state": state,
+        "after": number_of(key),
+        "limit": limit + 1,
+    }

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from etl.http.access import Access, Caller
 from etl.http.errors import ApiError, json_answer, unavailable
-from etl.http.lists import asked
-from etl.http.pages import After, Limit, SiteOf, keys_of, number_of, page, tagged
+from etl.http.lists import newest_first
+from etl.http.pages import After, Limit, SiteOf, page, tagged
 from etl.http.reader import Reader
 from etl.http.schema import CHANGE_ERRORS, READ_ERRORS, answer
 from sql import retraining
@@ -201,7 +201,7 @@ def _add_lists(routes: APIRouter, access: Access, reader: Reader) -> None:
     ) -> Response:
         """Requests, the newest first; without `state`, whatever has not ended."""
         caller = await access.caller(request, "read")
-        values = _values(caller, site, state, after, limit)
+        values = newest_first(caller, site, state, after, limit)
         rows = await reader.rows("page", values, file="retraining")
         return tagged(request, page(rows, limit, ["request_id"]))
 
@@ -222,21 +222,9 @@ def _add_lists(routes: APIRouter, access: Access, reader: Reader) -> None:
     ) -> Response:
         """Whom exports were told to, or are still to be; the newest first."""
         caller = await access.caller(request, "read")
-        values = _values(caller, site, state, after, limit)
+        values = newest_first(caller, site, state, after, limit)
         rows = await reader.rows("page_of_calls", values, file="retraining")
         return tagged(request, page(rows, limit, ["call_id"]))
-
-
-def _values(
-    caller: Caller, site: str | None, state: str, after: str | None, limit: int
-) -> dict[str, Any]:
-    (key,) = keys_of(after, 1)
-    return {
-        "sites": asked(caller, site),
-        "state": state,
-        "after": number_of(key),
-        "limit": limit + 1,
-    }
 
 
 class _Desk:
