@@ -12,15 +12,17 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nats
 import orjson
 import paho.mqtt.client as mqtt
 import psycopg
+from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.load import events, fresh, load
 from commands.consume import steady
@@ -122,7 +124,7 @@ async def plain_mqtt(broker: Broker, count: int) -> float:
             client.disconnect()
 
     client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2,
+        CallbackAPIVersion.VERSION2,
         client_id="plain",
         clean_session=False,
         manual_ack=True,
@@ -134,7 +136,7 @@ async def plain_mqtt(broker: Broker, count: int) -> float:
     return time.perf_counter() - started
 
 
-Work = Callable[[Broker, int], Awaitable[float]]
+Work = Callable[[Broker, int], Coroutine[Any, Any, float]]
 PLAIN: dict[str, Work] = {"nats": plain_nats, "mqtt": plain_mqtt}
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -66,7 +67,7 @@ def live_ms(dsn: str, conn: Connection, now: datetime, workers: int) -> list[flo
         for minute in range(1, LIVE_MINUTES + 1):
             at = now + timedelta(minutes=minute)
             door.admit(batch_of(one_minute(at, workers)), "benchmark")
-            taken.append(1000 * timed(lambda at=at: refresh_with(conn, SITE, at)))
+            taken.append(1000 * timed(partial(refresh_with, conn, SITE, at)))
     return taken
 
 

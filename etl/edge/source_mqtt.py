@@ -86,6 +86,7 @@ class Broker:
             client.tls_set()
         client.reconnect_delay_set(1, 60)
         client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
         return client
 
@@ -108,8 +109,15 @@ class Broker:
         if self._connections and not flags.session_present:
             log.warning("%s: the broker has forgotten our session", self.name)
         self._connections += 1
-        log.info("%s: connected", self.name)
         client.subscribe(self._topic, qos=1)
+
+    def _subscribed(self, _: Any, __: Any, ___: Any, reasons: Any, ____: Any) -> None:
+        """Only from now on does the broker keep for us what is published."""
+        refused = [reason for reason in reasons if reason.is_failure]
+        if refused:
+            log.error("%s: may not be read: %s", self.name, refused[0])
+        else:
+            log.info("%s: connected", self.name)
 
     def _disconnected(self, _: Any, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         if reason.is_failure:

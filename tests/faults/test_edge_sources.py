@@ -296,3 +296,24 @@ def test_a_broker_is_told_when_messages_are_safe(tmp_path: Path, stub: Stub) -> 
         broker.terminate()
         broker.wait()
     assert set(stub.taken) == {line(n) for n in range(sent)}
+
+
+def test_a_subscription_that_is_refused_is_told(tmp_path: Path, stub: Stub) -> None:
+    """As by a broker whose rules let nobody read the topic."""
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        source = f"mqtt://127.0.0.1:{broker.getsockname()[1]}/secret/#"
+        with agent(tmp_path, stub.url, source, stderr=subprocess.PIPE) as process:
+            connection, _ = broker.accept()
+            with connection:
+                assert connection.recv(1)[0] >> 4 == 1  # CONNECT
+                connection.recv(1000)
+                connection.sendall(b"\x20\x02\x00\x00")
+                asked = connection.recv(1000)
+                assert asked[0] >> 4 == 8  # SUBSCRIBE
+                connection.sendall(b"\x90\x03" + asked[2:4] + b"\x80")
+                assert process.stderr is not None
+                while b"may not be read" not in (said := process.stderr.readline()):
+                    assert said
+                assert b"secret/#" in said
+            assert end(process) == 0
+            process.stderr.close()
