@@ -32,6 +32,7 @@ class State:
     conn: Connection | None = None
     failures: int = 0
     retry_at_s: float = 0.0
+    done_slot: int | None = None
 
 
 class Run:
@@ -101,11 +102,18 @@ class Runner:
         self.stopped = Event()
 
     def run_slot(self, job: Job) -> None:
-        """The run of the slot we are in."""
+        """The run of the slot we are in, once the run before it has ended."""
         state = self._state(job)
+        failures = state.failures
         with state.turn:
+            slot = job.slot_of(time.time())
+            # What was waited for may have done it, or will be tried again.
+            if slot == state.done_slot or state.failures > failures:
+                return
             attempt = {"attempt": state.failures + 1} if state.failures else {}
-            self._run(job, {"slot": job.slot_of(time.time()), **attempt}, None)
+            self._run(job, {"slot": slot, **attempt}, None)
+            if not state.failures:
+                state.done_slot = slot
 
     def run_now(self, job: Job, sites: frozenset[str]) -> None:
         """A run between slots, for some sites; none while a retry is waited for."""

@@ -22,6 +22,8 @@ WATCH_EVERY_S = 1.0
 LOOK_EVERY_S = 0.2
 UNMIGRATED_WAIT_S = 5.0
 AGAIN_AFTER_S = 1.0
+# Of one job: one that runs, and one that waits for its turn.
+_INSTANCES = 2
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ def run(dsn: str, stop: Event, jobs: tuple[Job, ...] = JOBS) -> None:
 def lead(dsn: str, leader: Leader, stop: Event, jobs: tuple[Job, ...]) -> None:
     """Run the jobs until stop is set or the lock's session is gone."""
     due = take_over(leader, jobs)
-    pool = ThreadPoolExecutor(len(jobs))
+    pool = ThreadPoolExecutor(_INSTANCES * len(jobs))
     scheduler = BackgroundScheduler(timezone=UTC, executors={"default": pool})
 
     def retry(job: Job, retry_in_s: float) -> None:
@@ -97,14 +99,15 @@ def lead(dsn: str, leader: Leader, stop: Event, jobs: tuple[Job, ...]) -> None:
 
     runner = Runner(leader, dsn, retry)
     for job in jobs:
-        # A slot that comes late is run, once, however late it is.
+        # A slot that comes late is run, once, however late it is; one that comes while
+        # the run before it has not ended waits for that.
         scheduler.add_job(
             runner.run_slot,
             Slots(job),
             args=[job],
             id=job.name,
             coalesce=True,
-            max_instances=1,
+            max_instances=_INSTANCES,
             misfire_grace_time=None,
             next_run_time=due[job.name],
         )

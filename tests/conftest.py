@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from scheduler.refresh import refresh_site
 from sql.connect import connect
 from tests.support.cases import SHARED, cases_in
 from tests.support.servers import (
     DEMO,
     EMPTY,
     MIGRATED,
+    REFRESHED,
     TIMESCALEDB_OF_RUN,
     Databases,
     Engine,
     engines_found,
+    folder_of_run,
     timescaledb_folder,
 )
 
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if name not in KEPT:
             del os.environ[name]
     if not hasattr(config, "workerinput"):
-        folder = Path(tempfile.mkdtemp(prefix="floorpulse-tests-"))
+        folder = folder_of_run()
         folder.chmod(0o711)  # as root, the servers run as another account
         os.environ[SERVERS] = str(folder)
         os.environ[TIMESCALEDB_OF_RUN] = str(TIMESCALEDB)
@@ -141,9 +141,7 @@ def demo_dsn(databases: Databases) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def refreshed_dsn(databases: Databases) -> Iterator[str]:
     """The demo plant, refreshed, for a whole module of tests that only read."""
-    for dsn in lent(databases, DEMO):
-        refresh_site(dsn, "demo")
-        yield dsn
+    yield from lent(databases, REFRESHED)
 
 
 @pytest.fixture

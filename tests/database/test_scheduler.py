@@ -225,6 +225,29 @@ def test_the_slot_of_a_dead_leader_is_done_once(dsn: str) -> None:
 
 
 @pytest.mark.plain
+def test_a_slot_that_begins_during_a_run_is_done_after_it(
+    dsn: str, conn: Connection
+) -> None:
+    """Else a leader that began late in an hour would leave out the next."""
+    begins_during = iter([1, 2])
+
+    def slow_at_first(work: Work) -> Detail:
+        del work
+        if slots := next(begins_during, 0):
+            time.sleep(slots - time.time() % 1 + 0.3)
+        return {}
+
+    query = (
+        "select (detail ->> 'slot')::int from ops.job_runs where ok order by started_at"
+    )
+    with scheduling(dsn, (Job("slow", 1, slow_at_first),)):
+        until(lambda: len(conn.execute(query).fetchall()) >= 5)
+    first, *then = [slot for (slot,) in conn.execute(query).fetchall()]
+    # The second lasts until the third is over: late slots are one run, and none two.
+    assert [slot - first for slot in then[:4]] == [1, 3, 4, 5]
+
+
+@pytest.mark.plain
 def test_only_one_leads_and_the_next_one_follows(dsn: str) -> None:
     stop, led = threading.Event(), threading.Event()
     with Leader(dsn) as first, Leader(dsn) as second:

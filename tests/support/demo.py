@@ -6,6 +6,7 @@ import threading
 
 from etl.simulation.options import SimulatorOptions
 from etl.simulation.simulator import Told, run
+from scheduler.refresh import refresh_site
 
 
 def load_demo(dsn: str, hours: float = 72.0) -> None:
@@ -17,3 +18,8 @@ def load_demo(dsn: str, hours: float = 72.0) -> None:
             stop.set()
 
     run(dsn, SimulatorOptions(hours=hours), stop, until_caught_up)
+
+
+def refresh_demo(dsn: str) -> None:
+    """Cut and aggregate all that was told."""
+    refresh_site(dsn, "demo")
