@@ -134,11 +134,14 @@ set enable_mergejoin = off -- would meet whole workers where a hash meets single
 as $$
 -- Cuts the touched ranges (bounds included) of these workers again and returns the number
 -- of rows written. Range by range: rows of states in [p, n) go, and come again from events.
+-- Before kept_from no row goes or comes: the events that would tell are gone, or will be.
 -- p_bulk: many events stand behind the ranges, whatever the planner's statistics say.
 declare
+    kept timestamptz := floor.kept_from(p_site_key);
     workers integer[];
     ps timestamptz[];
     ns timestamptz[];
+    firsts timestamptz[];
     ends timestamptz[];
     stops timestamptz[];
     open_stop timestamptz;
@@ -158,10 +161,10 @@ begin
     open_stop := greatest(p_now, (
         select s.cut_now from floor.refresh_state s where s.site_key = p_site_key)) + interval '1 second';
     select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(least(b.n, p_now)),
-        array_agg(b.stop), min(b.p), max(b.stop)
-    into workers, ps, ns, ends, stops, first_p, last_stop
+        array_agg(b.stop), min(b.p), max(b.stop), array_agg(greatest(b.p, kept))
+    into workers, ps, ns, ends, stops, first_p, last_stop, firsts
     from (
-        select c.*, case when c.n < open_stop - interval '3 days' then c.n + interval '3 days'
+        select c.*, case when c.n < open_stop - floor.longest_reach() then c.n + floor.longest_reach()
                          else open_stop end as stop
         from floor.cut_bounds(p_site_key, p_now, p_workers, p_from, p_to) c
     ) b;
@@ -179,7 +182,7 @@ begin
         where a.site_key = p_site_key and a.worker_key = b.worker_key
           and a.time >= b.p and a.time < b.stop
           and a.state_at >= b.p and a.state_at < b.n
-          and a.time >= first_p and a.time < last_stop
+          and a.time >= greatest(first_p, kept) and a.time < last_stop
         offset 0 -- always by the index, which tells the state, too
     ) r;
     perform floor.remove_pieces(p_site_key, gone_relations, gone_places, gone_times);
@@ -188,13 +191,13 @@ begin
     from unnest(gone_times, gone_workers) as g (time, worker_key)
     union
     select p_site_key, come.hour, b.worker_key
-    from unnest(workers, ps, ends) as b (worker_key, p, ends_at)
+    from unnest(workers, firsts, ends) as b (worker_key, from_time, ends_at)
     cross join lateral generate_series(
-        floor.hour_of(b.p), b.ends_at, interval '1 hour') as come (hour)
-    where b.ends_at - b.p <= floor.longest_span()
+        floor.hour_of(b.from_time), b.ends_at, interval '1 hour') as come (hour)
+    where b.ends_at - b.from_time <= floor.longest_span()
     union
     select p_site_key, come.hour, come.worker_key
-    from floor.hours_of_long_spans(p_site_key, workers, ps, ends) come;
+    from floor.hours_of_long_spans(p_site_key, workers, firsts, ends) come;
 
     if p_bulk then
         perform set_config('enable_nestloop', 'off', true); -- until this function returns
@@ -317,12 +320,14 @@ begin
         (date_part('epoch', r.ends_at - r.starts_at) * 1e6)::bigint, -- an hour at most: exact
         r.workstation_key, r.shift_key, r.production_date, 0, 0, r.state, r.begins, r.in_break
     from state_rows r
+    where r.starts_at >= kept is not false
     union all
     select
         p_site_key, c.worker_key, c.time, c.time, c.time, 0::bigint,
         c.workstation_key, c.shift_key, c.production_date, c.count, c.units_working,
         3::smallint, 0::smallint, c.in_break
     from count_rows c
+    where c.time >= kept is not false
     order by 2, 3; -- as the index has them
     get diagnostics written = row_count;
 
@@ -375,6 +380,7 @@ begin
         delete from floor.worker_states w
         using last_states l
         where w.site_key = p_site_key and w.worker_key = l.worker_key and l.state_at is null
+          and not floor.is_forgotten(p_site_key, w.state_at) -- it is, but its event has gone
     )
     insert into floor.worker_states as w
         (site_key, worker_key, state_at, holds_until, workstation_key, state, confidence)
