@@ -25,8 +25,8 @@ from etl.http.pages import (
 from etl.http.reader import Reader
 from etl.http.schema import READ_ERRORS, answer
 from sql.errors import BadSetting
-from sql.moments import read_time
-from sql.zones import zone
+from sql.plant.moments import read_time
+from sql.plant.zones import zone
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(hours=24)
 _FOUND = {

@@ -18,9 +18,9 @@ from etl.http.lists import newest_first
 from etl.http.pages import After, Limit, SiteOf, page, tagged
 from etl.http.reader import Reader
 from etl.http.schema import CHANGE_ERRORS, READ_ERRORS, answer
-from sql import retraining
 from sql.connect import Connection, connect
 from sql.errors import BadSetting, DsnError, NotItsTurn, UnknownRequest, UnknownSite
+from sql.model_health import retraining
 
 T = TypeVar("T")
 State = Literal[

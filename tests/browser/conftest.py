@@ -23,7 +23,7 @@ from etl.simulation.options import SimulatorOptions
 from etl.simulation.simulator import Told, run
 from scheduler.refresh import refresh_site
 from sql.connect import connect
-from sql.sites import SiteChange, set_site
+from sql.plant.sites import SiteChange, set_site
 from tests.support.local_server import ROOT
 from tests.support.servers import Databases, Engine
 

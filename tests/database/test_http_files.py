@@ -20,7 +20,7 @@ import zstandard
 
 from etl.http import files as http_files
 from sql.keys import KeyTerms, create_key
-from sql.sites import SiteChange, set_site
+from sql.plant.sites import SiteChange, set_site
 from tests.support.http import V1, event, serving
 from tests.support.local_server import wait_until
 

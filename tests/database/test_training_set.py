@@ -28,8 +28,8 @@ from etl.validations.load import Sender, ValidationReport, admit
 from scheduler import pipeline
 from sql.connect import Connection, connect
 from sql.errors import BadSetting
-from sql.retraining import move, request
-from sql.training_set import MANIFEST, Exported, Wish, export
+from sql.model_health.retraining import move, request
+from sql.model_health.training_set import MANIFEST, Exported, Wish, export
 from tests.support.cli import floorpulse, json_of
 from tests.support.local_server import ROOT
 

@@ -16,7 +16,7 @@ from etl.simulation.stream import Stream
 from sql.connect import Connection, connect
 from sql.embedded import EmbeddedServer
 from sql.migrate import migrate
-from sql.sites import register_site
+from sql.plant.sites import register_site
 
 ROOT = Path(__file__).parents[2]
 PLANT = SimulatorOptions(

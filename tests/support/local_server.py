@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 
 from sql.embedded import EmbeddedServer
-from sql.embedded_account import find_binaries
-from sql.embedded_process import processes_of
-from sql.embedded_state import ServerRecord, read_record
+from sql.local_server.account import find_binaries
+from sql.local_server.process import processes_of
+from sql.local_server.state import ServerRecord, read_record
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"shared_buffers": "16MB", "max_wal_size": "64MB", "min_wal_size": "32MB"}
