@@ -108,12 +108,14 @@ def run_sql(dsn: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-def wait_until(happened: Callable[[], object], limit_s: float = 30) -> None:
-    """Wait for something that must happen."""
+def wait_until(
+    happened: Callable[[], object], limit_s: float = 60, pause_s: float = 0.02
+) -> None:
+    """Wait for something that must happen, looking again after each pause."""
     until = time.monotonic() + limit_s
     while not happened():
         assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 def snapshot(folder: Path) -> str:
