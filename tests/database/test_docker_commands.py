@@ -6,7 +6,6 @@ paths of the scripts that the image copies.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from sql.connect import connect
 from tests.support.database import one
 from tests.support.local_server import wait_until
+from tests.support.ports import free_port
 from tests.unit.test_docker import ROOT, last, services
 
 pytestmark = pytest.mark.parametrize("engine", ["community"], indirect=True)
@@ -55,9 +55,7 @@ def settings(dsn: str, port: int) -> dict[str, str]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @contextmanager

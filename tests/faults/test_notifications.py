@@ -23,9 +23,9 @@ from sql.model_health.channels import change_channel, channel_of, send_again
 from tests.support.alerting import Alerting
 from tests.support.cli import floorpulse
 from tests.support.local_server import ROOT
+from tests.support.ports import free_port
 from tests.support.receivers import (
     Receiver,
-    free_port,
     http_receiver,
     smtp_server,
 )
