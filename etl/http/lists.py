@@ -131,8 +131,12 @@ class _Lists:
     ) -> list[dict[str, Any]]:
         caller = await self._access.caller(request, "read")
         after_site, after_id = keys_of(after, 2)
-        values = {"after_site": after_site, "after_id": after_id, "limit": limit + 1}
-        values |= {"sites": asked(caller, site)}
+        values = {
+            "sites": asked(caller, site),
+            "after_site": after_site,
+            "after_id": after_id,
+            "limit": limit + 1,
+        }
         return await self._reader.rows(query, values)
 
 
