@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event as Flag
@@ -17,89 +14,45 @@ from scheduler.job import Work
 from scheduler.refresh import refresh_site
 from scheduler.retention import forget
 from sql.connect import connect
-from sql.moments import MINUS_INFINITY
+from sql.plant.moments import MINUS_INFINITY
+from sql.plant.shifts import ShiftChange, change_shift
+from sql.plant.sites import SiteChange, set_site, show_site
 from sql.queries import load
-from sql.shifts import ShiftChange, change_shift
-from sql.sites import SiteChange, set_site, show_site
-from tests.reference import Event, Truth
+from tests.reference import Truth
 from tests.support.kept import (
+    END,
+    KEPT,
+    NIGHT,
+    SETTINGS,
+    START,
     Frozen,
+    differing,
+    events_before,
     forget_before,
     forgotten_at,
     kept_differences,
+    nine_days,
     numbers_before,
     retain,
+    send,
+    some_events,
 )
-from tests.support.plant import Plant, line
+from tests.support.plant import Plant
 from tests.support.wallclock import (
     DAY,
     HOUR,
-    SECOND,
     Calendar,
     Settings,
     Shift,
+    micros,
     moment,
 )
-
-START = 20_241 * DAY  # 2 June 2025, a Monday
-KEPT = START + 6 * DAY
-END = START + 9 * DAY
-SETTINGS = Settings({"timezone": "Asia/Kolkata", "gap_state": "idle"})
-NIGHT = Shift("night", (0, 1, 2, 3, 4, 5, 6), 22 * 60, 600, ((60, 45),))
-
-
-def some_events(seed: int, low: int, high: int, number: int) -> list[Event]:
-    chance = random.Random(seed)
-    kinds = ["working", "working", "idle", "absent", "product_count"]
-    found = []
-    for _ in range(number):
-        kind = chance.choice(kinds)
-        made = kind == "product_count"
-        lasts = None if made else chance.choice([None, None, 3 * HOUR, DAY])
-        found.append(
-            Event(
-                chance.randrange(low, high, 7 * SECOND),
-                f"W{chance.randrange(3)}",
-                f"S{chance.randrange(2)}",
-                kind,
-                chance.choice([0.9, 0.65]),
-                chance.choice([1, 1_000_000]) if made else 0,
-                lasts,
-            )
-        )
-    return found
-
-
-def settled(dsn: str, site: str, folder: Path, seed: int = 1) -> list[Event]:
-    """A site of nine days, refreshed up to their end."""
-    plant = Plant(dsn, site, folder)
-    plant.settle(SETTINGS, [NIGHT])
-    sent = some_events(seed, START, END, 300)
-    send(plant, sent)
-    plant.refresh(END)
-    return sent
-
-
-def send(plant: Plant, sent: list[Event]) -> tuple[int, int, int]:
-    return plant.load([line(plant.site, e, moment(e.time).isoformat()) for e in sent])
-
-
-def count(conn: psycopg.Connection, table: str, site: str, before: int) -> int:
-    query = (
-        f"select count(*) from floor.{table} t join floor.sites s using (site_key) "
-        "where s.site_id = %s and t.time < %s"
-    )
-    return int(conn.execute(query.encode(), (site, moment(before))).fetchall()[0][0])
-
-
-def unlike(before: dict[str, list[str]], now: dict[str, list[str]]) -> list[str]:
-    return [name for name in before if before[name] != now[name]]
 
 
 def test_numbers_stay_and_the_rest_is_counted_on(dsn: str, tmp_path: Path) -> None:
     """Late events, changes of the past, an earlier now, a second run, a neighbour."""
-    sent = settled(dsn, "plant", tmp_path)
-    settled(dsn, "other", tmp_path, seed=2)
+    sent = nine_days(dsn, "plant", tmp_path)
+    nine_days(dsn, "other", tmp_path, seed=2)
     with connect(dsn) as conn:
         before = numbers_before(conn, "plant", KEPT)
         others = numbers_before(conn, "other", KEPT)
@@ -115,10 +68,10 @@ def test_numbers_stay_and_the_rest_is_counted_on(dsn: str, tmp_path: Path) -> No
             if name in {"confidence_hourly", "state_mix_hourly", "rate_hourly"}
         }
         assert before["rate_hourly"]
-        assert unlike(before, numbers_before(conn, "plant", KEPT)) == []
-        assert count(conn, "events", "plant", KEPT - 3 * DAY) == 0
-        assert count(conn, "events", "plant", KEPT) > 0
-        assert count(conn, "events", "other", KEPT - 3 * DAY) > 0
+        assert differing(before, numbers_before(conn, "plant", KEPT)) == []
+        assert events_before(conn, "plant", KEPT - 3 * DAY) == 0
+        assert events_before(conn, "plant", KEPT) > 0
+        assert events_before(conn, "other", KEPT - 3 * DAY) > 0
     assert forget_before(dsn, "plant", KEPT).sites == set()
 
     plant = Plant(dsn, "plant", tmp_path)
@@ -137,16 +90,150 @@ def test_numbers_stay_and_the_rest_is_counted_on(dsn: str, tmp_path: Path) -> No
     night = Shift("night", NIGHT.weekdays, NIGHT.start_min, 480)
     calendar = Frozen(Calendar([SETTINGS], [NIGHT]), Calendar(settings, [night]), KEPT)
     with connect(dsn) as conn:
-        assert unlike(before, numbers_before(conn, "plant", KEPT)) == []
+        assert differing(before, numbers_before(conn, "plant", KEPT)) == []
         truth = Truth([*sent, *late], calendar, END - DAY)
-        said = kept_differences(conn, "plant", truth, KEPT); print("\n".join(said)); assert said == []
-        assert unlike(others, numbers_before(conn, "other", KEPT)) != []
+        assert kept_differences(conn, "plant", truth, KEPT) == []
+        assert differing(others, numbers_before(conn, "other", KEPT)) != []
     plant.refresh(END)
     with connect(dsn) as conn:
-        assert unlike(before, numbers_before(conn, "plant", KEPT)) == []
+        assert differing(before, numbers_before(conn, "plant", KEPT)) == []
         truth = Truth([*sent, *late], calendar, END)
-        said = kept_differences(conn, "plant", truth, KEPT); print("\n".join(said)); assert said == []
+        assert kept_differences(conn, "plant", truth, KEPT) == []
         conn.execute("select floor.roll_up_models(site_key) from floor.sites")
-        assert unlike(before, numbers_before(conn, "plant", KEPT)) == []
+        assert differing(before, numbers_before(conn, "plant", KEPT)) == []
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="keeps events from"):
         plant.refresh(KEPT - HOUR)
+
+
+@pytest.mark.plain
+def test_a_lower_gate_and_an_earlier_now_at_once(dsn: str, tmp_path: Path) -> None:
+    """Pieces past the earlier now, of a state that another one now ends, go too."""
+    sent = nine_days(dsn, "plant", tmp_path)
+    with connect(dsn) as conn:
+        set_site(conn, "plant", SiteChange(min_confidence=0.5), MINUS_INFINITY)
+    Plant(dsn, "plant", tmp_path).refresh(END - DAY)
+    calendar = Calendar([SETTINGS, Settings({"min_confidence": 0.5})], [NIGHT])
+    with connect(dsn) as conn:
+        truth = Truth(sent, calendar, END - DAY)
+        assert kept_differences(conn, "plant", truth, START) == []
+
+
+def chunks(conn: psycopg.Connection) -> int:
+    """Partitions or chunks that hold events."""
+    query = """
+        select count(distinct e.tableoid) from floor.events e"""
+    return int(conn.execute(query).fetchall()[0][0])
+
+
+def test_a_chunk_goes_when_every_site_has_expired_it(dsn: str, tmp_path: Path) -> None:
+    """And who comes with older events still afterwards takes nobody's hours along."""
+    nine_days(dsn, "plant", tmp_path)
+    nine_days(dsn, "other", tmp_path, seed=2)
+    with connect(dsn) as conn:
+        assert chunks(conn) == 9
+    done = forget_before(dsn, "plant", KEPT)
+    assert done.gone["chunk"] == 0
+    assert done.gone["events"] > 0
+    with connect(dsn) as conn:
+        assert chunks(conn) == 9
+        before = numbers_before(conn, "plant", KEPT)
+        others = numbers_before(conn, "other", KEPT)
+    assert forget_before(dsn, "other", KEPT).gone["chunk"] == 3
+    with connect(dsn) as conn:
+        assert chunks(conn) == 6
+        assert differing(others, numbers_before(conn, "other", KEPT)) == []
+    late = Plant(dsn, "late", tmp_path)
+    assert send(late, some_events(5, START, END, 50))[0] == 50
+    late.refresh(END)
+    with connect(dsn) as conn:
+        assert differing(before, numbers_before(conn, "plant", KEPT)) == []
+        assert differing(others, numbers_before(conn, "other", KEPT)) == []
+        assert events_before(conn, "late", KEPT - 3 * DAY) > 0
+
+
+@pytest.mark.parametrize("engine", ["community"], indirect=True)
+def test_all_that_is_materialized_may_be_made_anew(dsn: str, tmp_path: Path) -> None:
+    """By hand, by another version, after a restore: the source says the same."""
+    nine_days(dsn, "plant", tmp_path)
+    forget_before(dsn, "plant", KEPT)
+    views = ("activity_hourly", "presence_hourly", "site_hourly")
+    with connect(dsn) as conn:
+        before = numbers_before(conn, "plant", KEPT)
+        for view in (*views, "activity_daily", "presence_daily"):
+            conn.execute(
+                "call refresh_continuous_aggregate(%s, null, null, force => true)",
+                (f"floor.{view}",),
+            )
+        assert differing(before, numbers_before(conn, "plant", KEPT)) == []
+        low = moment(START), moment(KEPT - 3 * DAY)
+        timeline = "select * from analytics.worker_timeline('plant', 'W1', %s, %s)"
+        assert conn.execute(timeline, low).fetchall() == []
+
+
+@pytest.mark.plain
+def test_nothing_goes_before_it_is_counted_and_a_day_has_passed(
+    dsn: str, tmp_path: Path
+) -> None:
+    plant = Plant(dsn, "plant", tmp_path)
+    plant.settle(SETTINGS, [])
+    with connect(dsn) as conn:
+        set_site(conn, "empty", SiteChange(retention_days=1))
+        retain(conn, "empty", 1)
+    assert forgotten_at(dsn, END).detail() == forgotten_at(dsn, END).detail()
+    send(plant, some_events(1, START, END, 50))
+    with connect(dsn) as conn:
+        assert forget(Work(dsn, conn, None, Flag())).sites == set()
+        set_site(conn, "plant", SiteChange(retention_days=30))
+        # 30 days ago the events were months old, but the setting is of today
+        assert forget(Work(dsn, conn, None, Flag())).sites == set()
+        assert show_site(conn, "plant")["kept_from"] is None
+        conn.execute(
+            "update floor.sites set retention_set_at = now() - '1 day'::interval"
+        )
+    plant.refresh(END)
+    send(plant, some_events(2, START, END, 5))
+    with connect(dsn) as conn:
+        work = Work(dsn, conn, None, Flag())
+        assert forget(work).waiting == {"plant": "a refresh"}
+    plant.refresh(END)
+    with connect(dsn) as conn:
+        work = Work(dsn, conn, None, Flag())
+        assert forget(work).waiting == {"plant": "a refresh"}  # up to today
+    refresh_site(dsn, "plant")
+    with connect(dsn) as conn:
+        work = Work(dsn, conn, None, Flag())
+        assert forget(work).waiting == {"plant": "a drift check"}
+        conn.execute("select floor.roll_up_models(site_key) from floor.sites")
+        assert forget(work).gone["chunk"] >= 9
+        assert chunks(conn) == 0
+        kept_from = show_site(conn, "plant")["kept_from"]
+        assert timedelta(31) < datetime.now(UTC) - kept_from < timedelta(32)
+        set_site(conn, "plant", SiteChange(retention_days=0))
+        assert show_site(conn, "plant")["kept_from"] == kept_from
+        notes = conn.execute(
+            "select action, detail ->> 'retention_days' from ops.audit_log"
+            " where subject = 'plant' order by audit_id"
+        ).fetchall()
+    actions = [("site retention", "30"), ("retention", None), ("site retention", None)]
+    assert notes == actions
+    # the door takes what may still count, whatever was set since
+    assert send(plant, some_events(6, START, END, 5)) == (0, 0, 0)
+    with connect(dsn) as conn:
+        row = conn.execute(load("door")["arrival"], {"site_ids": ["plant"]}).fetchall()
+        rules = arrival_of(row, ["plant"]).sites["plant"].rules
+        assert rules.oldest_us(END) == micros(kept_from)
+
+
+def test_who_reads_is_not_held_up(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that is not to be had is asked for briefly, and the next run goes on."""
+    monkeypatch.setattr("scheduler.retention.AGAIN_AFTER_S", 0.01)
+    monkeypatch.setattr("scheduler.retention.TRIES", 2)
+    nine_days(dsn, "plant", tmp_path)
+    with connect(dsn) as reader, reader.transaction():
+        reader.execute("select count(*) from floor.events")
+        done = forget_before(dsn, "plant", KEPT)
+        assert done.waiting == {"plant": "a lock"}
+        assert done.gone["chunk"] == 0
+    assert forget_before(dsn, "plant", KEPT).gone["chunk"] == 3

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import random
+from datetime import timedelta
+from pathlib import Path
 from threading import Event as Flag
-from typing import Any
+from typing import LiteralString
 
 import psycopg
+from psycopg import sql
 
 from scheduler.job import Work
 from scheduler.retention import Forgotten, forget
 from sql.connect import connect
-from sql.queries import load
-from tests.reference import Truth, Where
+from tests.reference import Event, Truth, Where
 from tests.support.compare import (
     differences,
     hourly_measures,
@@ -21,7 +23,17 @@ from tests.support.compare import (
     rows,
     scheduled,
 )
-from tests.support.wallclock import DAY, HOUR, NEVER, Calendar, Place, moment
+from tests.support.plant import Plant, line
+from tests.support.wallclock import (
+    DAY,
+    HOUR,
+    SECOND,
+    Calendar,
+    Place,
+    Settings,
+    Shift,
+    moment,
+)
 
 HOURLY = (
     "worker_hourly",
@@ -34,39 +46,96 @@ HOURLY = (
 DAILY = ("worker_daily", "worker_shift", "workstation_daily", "factory_daily")
 LEVELS = ("worker", "workstation", "factory")
 Numbers = dict[str, list[str]]
+START = 20_241 * DAY  # 2 June 2025, a Monday
+KEPT = START + 6 * DAY
+END = START + 9 * DAY
+SETTINGS = Settings({"timezone": "Asia/Kolkata", "gap_state": "idle"})
+NIGHT = Shift("night", (0, 1, 2, 3, 4, 5, 6), 22 * 60, 600, ((60, 45),))
+
+
+def some_events(seed: int, low: int, high: int, number: int) -> list[Event]:
+    chance = random.Random(seed)
+    kinds = ["working", "working", "idle", "absent", "product_count"]
+    found = []
+    for _ in range(number):
+        kind = chance.choice(kinds)
+        made = kind == "product_count"
+        lasts = None if made else chance.choice([None, None, 3 * HOUR, DAY])
+        found.append(
+            Event(
+                chance.randrange(low, high, 7 * SECOND),
+                f"W{chance.randrange(3)}",
+                f"S{chance.randrange(2)}",
+                kind,
+                chance.choice([0.9, 0.65]),
+                chance.choice([1, 1_000_000]) if made else 0,
+                lasts,
+            )
+        )
+    return found
+
+
+def nine_days(dsn: str, site: str, folder: Path, seed: int = 1) -> list[Event]:
+    """A site of nine days, a chunk each, refreshed up to their end."""
+    with connect(dsn) as conn:
+        conn.execute(
+            "select floor.ensure_chunks(d, d) from generate_series"
+            "(%s::timestamptz, %s::timestamptz, interval '1 day') as d",
+            (moment(START), moment(END)),
+        )
+    plant = Plant(dsn, site, folder)
+    plant.settle(SETTINGS, [NIGHT])
+    sent = some_events(seed, START, END, 300)
+    send(plant, sent)
+    plant.refresh(END)
+    return sent
+
+
+def send(plant: Plant, sent: list[Event]) -> tuple[int, int, int]:
+    return plant.load([line(plant.site, e, moment(e.time).isoformat()) for e in sent])
+
+
+def events_before(conn: psycopg.Connection, site: str, before: int) -> int:
+    """How many events of a site are stored of the time before an instant."""
+    query = (
+        "select count(*) from floor.events e join floor.sites s using (site_key) "
+        "where s.site_id = %s and e.time < %s"
+    )
+    return int(conn.execute(query, (site, moment(before))).fetchall()[0][0])
+
+
+def differing(before: Numbers, now: Numbers) -> list[str]:
+    return [name for name in before if before[name] != now[name]]
 
 
 def numbers_before(conn: psycopg.Connection, site: str, kept_from: int) -> Numbers:
     """Every number that analytics has of a site's hours before an instant."""
     until = moment(kept_from)
+    since = until - timedelta(days=9)
     # a production date may reach a day and more past its own midnight
     last = (until - timedelta(days=3)).date()
-    found: Numbers = {}
-    for view in HOURLY:
-        query = f"select * from analytics.{view} where site_id = %s and hour < %s"
-        found[view] = told(conn, query, site, until)
-    for view in DAILY:
-        query = (
-            f"select * from analytics.{view} where site_id = %s "
-            "and production_date <= %s"
-        )
-        found[view] = told(conn, query, site, last)
-    since = until - timedelta(days=9)
+    hourly = "select * from analytics.{} where site_id = %s and hour < %s"
+    daily = "select * from analytics.{} where site_id = %s and production_date <= %s"
+    window = "select * from analytics.{}(%s, %s, %s)"
+    found = {view: told(conn, hourly, view, site, until) for view in HOURLY}
+    found |= {view: told(conn, daily, view, site, last) for view in DAILY}
     for level in LEVELS:
-        query = f"select * from analytics.{level}_metrics(%s, %s, %s)"
-        found[level] = told(conn, query, site, since, until)
-        query = f"select * from analytics.{level}_metrics_by_date(%s, %s, %s)"
-        found[f"{level}_by_date"] = told(conn, query, site, since.date(), last)
-    query = "select analytics.scheduled_seconds(%s, %s, %s)"
-    found["scheduled"] = told(conn, query, site, since, until)
+        name = f"{level}_metrics"
+        found[name] = told(conn, window, name, site, since, until)
+        name += "_by_date"
+        found[name] = told(conn, window, name, site, since.date(), last)
+    found["scheduled"] = told(conn, window, "scheduled_seconds", site, since, until)
     return found
 
 
-def told(conn: psycopg.Connection, query: str, *args: object) -> list[str]:
+def told(
+    conn: psycopg.Connection, query: LiteralString, name: str, *args: object
+) -> list[str]:
     """Rows as text, in an order of their own, fractions to nine digits."""
+    asked = sql.SQL(query).format(sql.Identifier(name))
     return sorted(
         str([f"{v:.9g}" if isinstance(v, float) else str(v) for v in row])
-        for row in conn.execute(query.encode(), args).fetchall()
+        for row in conn.execute(asked, args).fetchall()
     )
 
 
