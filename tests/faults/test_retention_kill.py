@@ -14,6 +14,7 @@ import pytest
 from scheduler.job import Work
 from scheduler.retention import forget
 from sql.connect import connect
+from tests.database.test_properties import short_calendar
 from tests.support.kept import (
     KEPT,
     differing,
@@ -26,6 +27,7 @@ from tests.support.wallclock import DAY, moment
 
 # What an engine does differently: old pieces go, or are put together.
 pytestmark = pytest.mark.parametrize("engine", ["plain", "community"], indirect=True)
+__all__ = ["short_calendar"]
 # Runs, and is killed before it sends its n-th statement.
 KILLED_BEFORE = """
 import os, signal, sys

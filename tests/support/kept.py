@@ -85,7 +85,7 @@ def nine_days(dsn: str, site: str, folder: Path, seed: int = 1) -> list[Event]:
         )
     plant = Plant(dsn, site, folder)
     plant.settle(SETTINGS, [NIGHT])
-    sent = some_events(seed, START, END, 300)
+    sent = some_events(seed, START, END, 120)
     send(plant, sent)
     plant.refresh(END)
     return sent
