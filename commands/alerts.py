@@ -54,7 +54,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Alerts, the unresolved ones first."""
-    from sql.alerts import list_alerts
+    from sql.model_health.alerts import list_alerts
 
     with database() as conn:
         alerts = list_alerts(conn, site, state, limit)
@@ -67,7 +67,7 @@ def list_(
 @app.command("ack")
 def ack(alert: Number, note: Note = None, by: By = None, as_json: Json = False) -> None:
     """Say that you are at it."""
-    from sql.alerts import acknowledge
+    from sql.model_health.alerts import acknowledge
 
     with database() as conn:
         _show(acknowledge(conn, alert, by or values.account(), note), as_json)
@@ -86,7 +86,7 @@ def snooze(
     """Let it be quiet for a while."""
     from datetime import UTC, datetime, timedelta
 
-    from sql.alerts import snooze as quiet
+    from sql.model_health.alerts import snooze as quiet
 
     until = datetime.now(UTC) + timedelta(minutes=values.length(for_, "--for"))
     with database() as conn:
@@ -98,7 +98,7 @@ def resolve(
     alert: Number, note: Note = None, by: By = None, as_json: Json = False
 ) -> None:
     """Say that it is over; the next check that still finds it opens it again."""
-    from sql.alerts import resolve as done
+    from sql.model_health.alerts import resolve as done
 
     with database() as conn:
         _show(done(conn, alert, by or values.account(), note), as_json)

@@ -11,7 +11,7 @@ from dash_app.components.sparkline import sparkline
 from dash_app.components.table import table
 from dash_app.elements import aria, marks
 from dash_app.model_records import ModelHealth, Signal
-from sql.drift import SIGNALS
+from sql.model_health.drift import SIGNALS
 
 HEADS = {
     "confidence_drop": "Drop",

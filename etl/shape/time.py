@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from etl.shape.iso import usual_form
-from sql.wall_clock import DAY, WallClock, micros
-from sql.zones import zone
+from sql.plant.wall_clock import DAY, WallClock, micros
+from sql.plant.zones import zone
 
 Micros = NDArray[np.int64]
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import cli
 from commands import values
 from commands.output import shown
-from sql.calendar import Break
+from sql.plant.calendar import Break
 
 COMMANDS = {
     "up",
