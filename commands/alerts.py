@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from commands import channels, values
+from commands.listing import Listing
 from commands.options import Json, Site, option
 from commands.output import print_fields, print_json, print_table
 from commands.session import database
@@ -16,7 +17,7 @@ app = typer.Typer(
     help="Alerts: list, acknowledge, snooze, resolve; and who is told of them.",
     rich_markup_mode=None,
 )
-app.add_typer(channels.app, name="channel")
+app.add_typer(channels.app, name="channel", cls=Listing)
 app.command("test-channel")(channels.try_channel)
 app.command("outbox")(channels.outbox)
 app.command("resend")(channels.resend)
