@@ -33,10 +33,10 @@ from tests.support.kept import (
     forget_before,
     forgotten_at,
     kept_differences,
-    nine_days,
     numbers_before,
     retain,
     send,
+    six_days,
     some_events,
 )
 from tests.support.plant import Plant
@@ -53,10 +53,11 @@ from tests.support.wallclock import (
 __all__ = ["short_calendar"]
 
 
+@pytest.mark.parametrize("engine", ["plain", "community"], indirect=True)
 def test_numbers_stay_and_the_rest_is_counted_on(dsn: str, tmp_path: Path) -> None:
     """Late events, changes of the past, an earlier now, a second run, a neighbour."""
-    sent = nine_days(dsn, "plant", tmp_path)
-    nine_days(dsn, "other", tmp_path, seed=2)
+    sent = six_days(dsn, "plant", tmp_path)
+    six_days(dsn, "other", tmp_path, seed=2)
     with connect(dsn) as conn:
         before = numbers_before(conn, "plant", KEPT)
         others = numbers_before(conn, "other", KEPT)
@@ -112,7 +113,7 @@ def test_numbers_stay_and_the_rest_is_counted_on(dsn: str, tmp_path: Path) -> No
 @pytest.mark.plain
 def test_a_lower_gate_and_an_earlier_now_at_once(dsn: str, tmp_path: Path) -> None:
     """Pieces past the earlier now, of a state that another one now ends, go too."""
-    sent = nine_days(dsn, "plant", tmp_path)
+    sent = six_days(dsn, "plant", tmp_path)
     with connect(dsn) as conn:
         set_site(conn, "plant", SiteChange(min_confidence=0.5), MINUS_INFINITY)
     Plant(dsn, "plant", tmp_path).refresh(END - DAY)
@@ -131,20 +132,20 @@ def chunks(conn: psycopg.Connection) -> int:
 
 def test_a_chunk_goes_when_every_site_has_expired_it(dsn: str, tmp_path: Path) -> None:
     """And who comes with older events still afterwards takes nobody's hours along."""
-    nine_days(dsn, "plant", tmp_path)
-    nine_days(dsn, "other", tmp_path, seed=2)
+    six_days(dsn, "plant", tmp_path)
+    six_days(dsn, "other", tmp_path, seed=2)
     with connect(dsn) as conn:
-        assert chunks(conn) == 9
+        assert chunks(conn) == 6
     done = forget_before(dsn, "plant", KEPT)
     assert done.gone["chunk"] == 0
     assert done.gone["events"] > 0
     with connect(dsn) as conn:
-        assert chunks(conn) == 9
+        assert chunks(conn) == 6
         before = numbers_before(conn, "plant", KEPT)
         others = numbers_before(conn, "other", KEPT)
-    assert forget_before(dsn, "other", KEPT).gone["chunk"] == 3
+    assert forget_before(dsn, "other", KEPT).gone["chunk"] == 1
     with connect(dsn) as conn:
-        assert chunks(conn) == 6
+        assert chunks(conn) == 5
         assert differing(others, numbers_before(conn, "other", KEPT)) == []
     late = Plant(dsn, "late", tmp_path)
     assert send(late, some_events(5, START, END, 50))[0] == 50
@@ -209,7 +210,7 @@ def test_nothing_goes_before_it_is_counted_and_a_day_has_passed(
         (told,) = checks.retention(conn)
         assert "wait for a drift check" in told.to_do
         conn.execute("select floor.roll_up_models(site_key) from floor.sites")
-        assert forget(work).gone["chunk"] >= 9
+        assert forget(work).gone["chunk"] >= 6
         assert chunks(conn) == 0
         kept_from = show_site(conn, "plant")["kept_from"]
         assert timedelta(31) < datetime.now(UTC) - kept_from < timedelta(32)
@@ -236,10 +237,10 @@ def test_who_reads_is_not_held_up(
     """A lock that is not to be had is asked for briefly, and the next run goes on."""
     monkeypatch.setattr("scheduler.retention.AGAIN_AFTER_S", 0.01)
     monkeypatch.setattr("scheduler.retention.TRIES", 2)
-    nine_days(dsn, "plant", tmp_path)
+    six_days(dsn, "plant", tmp_path)
     with connect(dsn) as reader, reader.transaction():
         reader.execute("select count(*) from floor.events")
         done = forget_before(dsn, "plant", KEPT)
         assert done.waiting == {"plant": "a lock"}
         assert done.gone["chunk"] == 0
-    assert forget_before(dsn, "plant", KEPT).gone["chunk"] == 3
+    assert forget_before(dsn, "plant", KEPT).gone["chunk"] == 1

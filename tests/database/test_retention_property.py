@@ -1,6 +1,7 @@
 """Any history, of which old events go in the middle: old numbers stay, others hold.
 
-FLOORPULSE_EXAMPLES says how many histories each engine gets: a fifteenth of them here.
+FLOORPULSE_EXAMPLES says how many histories each engine gets: here a fifteenth,
+and only plain unless FLOORPULSE_TEST_EVERYWHERE is set.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
@@ -100,6 +102,7 @@ def register(conn: psycopg.Connection, site: str, scenario: Scenario) -> None:
         conn.execute(query.format(name), (ids, site))
 
 
+@pytest.mark.plain
 def test_any_history_of_which_old_events_go(common_dsn: str, tmp_path: Path) -> None:
     """Sites of one database and time: what one restates leaves others alone."""
     stood: list[tuple[str, int, Numbers]] = []

@@ -19,14 +19,13 @@ from tests.support.kept import (
     KEPT,
     differing,
     events_before,
-    nine_days,
     numbers_before,
     retain,
+    six_days,
 )
 from tests.support.wallclock import DAY, moment
 
-# What an engine does differently: old pieces go, or are put together.
-pytestmark = pytest.mark.parametrize("engine", ["plain", "community"], indirect=True)
+pytestmark = pytest.mark.plain
 __all__ = ["short_calendar"]
 # Runs, and is killed before it sends its n-th statement.
 KILLED_BEFORE = """
@@ -59,8 +58,8 @@ def command(dsn: str, step: int) -> list[str]:
 
 def test_killed_in_its_steps(dsn: str, tmp_path: Path) -> None:
     """Within a step, in which it has deleted and not committed; then two at once."""
-    nine_days(dsn, "plant", tmp_path)
-    nine_days(dsn, "other", tmp_path, seed=2)
+    six_days(dsn, "plant", tmp_path)
+    six_days(dsn, "other", tmp_path, seed=2)
     with connect(dsn) as conn:
         conn.execute("select floor.roll_up_models(site_key) from floor.sites")
         retain(conn, "plant", 1)

@@ -47,8 +47,8 @@ DAILY = ("worker_daily", "worker_shift", "workstation_daily", "factory_daily")
 LEVELS = ("worker", "workstation", "factory")
 Numbers = dict[str, list[str]]
 START = 20_241 * DAY  # 2 June 2025, a Monday
-KEPT = START + 6 * DAY
-END = START + 9 * DAY
+KEPT = START + 4 * DAY
+END = START + 6 * DAY
 SETTINGS = Settings({"timezone": "Asia/Kolkata", "gap_state": "idle"})
 NIGHT = Shift("night", (0, 1, 2, 3, 4, 5, 6), 22 * 60, 600, ((60, 45),))
 
@@ -75,8 +75,8 @@ def some_events(seed: int, low: int, high: int, number: int) -> list[Event]:
     return found
 
 
-def nine_days(dsn: str, site: str, folder: Path, seed: int = 1) -> list[Event]:
-    """A site of nine days, a chunk each, refreshed up to their end."""
+def six_days(dsn: str, site: str, folder: Path, seed: int = 1) -> list[Event]:
+    """A site of six days, a chunk each, refreshed up to their end."""
     with connect(dsn) as conn:
         conn.execute(
             "select floor.ensure_chunks(d, d) from generate_series"
