@@ -104,21 +104,25 @@ topic read #
 """
 
 
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are asked whenever there is need."""
+    monkeypatch.setattr("etl.brokers.births.AGAIN_S", (0.0, 0.0))
+
+
 @pytest.mark.parametrize(
     ("account", "options", "asked"),
     [("", "", 2), ("", "&rebirth=no", 0), ("reader@", "", 0)],
 )
+@pytest.mark.usefixtures("often")
 def test_a_node_whose_birth_was_missed_is_asked_for_it(
     account: str,
     options: str,
     asked: int,
     dsn: str,
-    conn: psycopg.Connection,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Data of an unknown node; then a number that is left out. What can be is stored."""
-    monkeypatch.setattr("etl.brokers.births.AGAIN_S", (0.0, 0.0))
+    """Data of an unknown node; then a number that is left out."""
     (tmp_path / "rights").write_text(RIGHTS)
     with mqtt_broker(MOSQUITTO + f"acl_file {tmp_path / 'rights'}\n") as plain:
         port = int(plain.url.split(":")[2].split("/")[0])
@@ -149,8 +153,9 @@ def test_a_node_whose_birth_was_missed_is_asked_for_it(
             (metric,) = PAYLOAD.FromString(command).metrics
             assert topic == "spBv1.0/plant/NCMD/edge"
             assert (metric.name, metric.boolean_value) == ("Node Control/Rebirth", True)
-    assert one(conn, "select count(*) from floor.events") == 2
-    assert one(conn, "select count(*) from ingest.rejects") == 1
+    with psycopg.connect(dsn) as conn:
+        assert one(conn, "select count(*) from floor.events") == 2
+        assert one(conn, "select count(*) from ingest.rejects") == 1
 
 
 @contextmanager
