@@ -122,6 +122,17 @@ def fresh(server_dsn: str, database: str = DATABASE) -> Iterator[str]:
             conn.execute(SQL("drop database {} with (force)").format(name))
 
 
+def settle(server_dsn: str) -> None:
+    """Write out what earlier steps left to be written, for the next to begin clean.
+
+    CHECKPOINT is for the privileged; a database that goes makes one, too.
+    """
+    name = Identifier(f"{DATABASE}_settle")
+    with connect(server_dsn) as conn:
+        conn.execute(SQL("create database {}").format(name))
+        conn.execute(SQL("drop database {}").format(name))
+
+
 def timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()

@@ -21,7 +21,7 @@ from etl.shape.codes import (
     identifier_breach,
 )
 from etl.shape.time import NaiveTimes, ZoneSpan, read_naive
-from sql.wall_clock import DAY, micros
+from sql.plant.wall_clock import DAY, micros
 
 FIELDS = (
     "time",

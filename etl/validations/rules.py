@@ -17,7 +17,7 @@ from etl.shape.codes import (
 )
 from etl.shape.rules import EVENT_TYPES, FUTURE_US, SiteRules, with_instants
 from etl.shape.time import civil_columns
-from sql.wall_clock import micros, moment
+from sql.plant.wall_clock import micros, moment
 
 FIELDS = (
     "time",

@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from sql.calendar_store import ensure_calendar, rebuild_calendar
-from sql.shifts import Pattern, add_shift
-from sql.sites import SiteChange, register_site, set_site
+from sql.plant.calendar_store import ensure_calendar, rebuild_calendar
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import SiteChange, register_site, set_site
 
 Connection = psycopg.Connection[Any]
 NOON = datetime(2024, 6, 3, 12, tzinfo=UTC)

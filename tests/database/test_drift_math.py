@@ -10,11 +10,11 @@ import pytest
 from scipy.special import rel_entr
 from scipy.stats import median_abs_deviation
 
-from sql.calendar import Break
-from sql.calendar_store import ensure_calendar
 from sql.connect import Connection
-from sql.shifts import Pattern, add_shift
-from sql.sites import SiteChange, set_site, site_key_of
+from sql.plant.calendar import Break
+from sql.plant.calendar_store import ensure_calendar
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import SiteChange, set_site, site_key_of
 from tests.support.hours import BEGIN, DAY, HourlyPlant, Seen
 
 TO = BEGIN + timedelta(days=30)

@@ -23,12 +23,6 @@ pytestmark = pytest.mark.plain
 EVENTS = f"{V1}/events"
 
 
-@pytest.fixture
-def api(dsn: str) -> Iterator[httpx.Client]:
-    with serving(dsn) as client:
-        yield client
-
-
 @pytest.fixture(scope="module")
 def shared(common_dsn: str) -> Iterator[httpx.Client]:
     """For tests that do not ask what is stored."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,12 +23,6 @@ pytestmark = pytest.mark.plain
 
 EVENTS = f"{V1}/events"
 EVERYTHING = ("ingest", "files", "read", "rejects")
-
-
-@pytest.fixture
-def api(dsn: str) -> Iterator[httpx.Client]:
-    with serving(dsn) as client:
-        yield client
 
 
 def bearer(key: str) -> dict[str, str]:

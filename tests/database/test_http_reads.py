@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from scheduler.refresh import refresh_site
-from sql.registry import set_worker
+from sql.plant.registry import set_worker
 from tests.support.http import V1, event, serving
 from tests.support.wallclock import moment
 

@@ -14,9 +14,10 @@ import pytest
 
 import cli
 from sql.migrate import migrate
-from tests.support.brokers import free_port, nats_broker
+from tests.support.brokers import nats_broker
 from tests.support.edge import line
 from tests.support.local_server import ask, open_folder, plain_server, wait_until
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.xdist_group("brokers")
 

@@ -16,7 +16,7 @@ from etl.door.few import Known, Plain, ordered, plain, unmet
 from etl.readers.ndjson import texts_of
 from etl.shape.rules import FIELDS, shape
 from etl.shape.time import civil_columns, instant_us
-from sql.wall_clock import DAY, micros
+from sql.plant.wall_clock import DAY, micros
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 GOOD: dict[str, Any] = {
