@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections.abc import Callable
 
 from etl.brokers.batch import batch_of_messages
 from etl.brokers.consume import MOST_MESSAGES, Opening, Reading
@@ -27,7 +28,7 @@ def opening(
     """How to connect: group is shared by processes, name is this one's own.
 
     An MQTT name stands for a session with its subscription, so the topic is part of it.
-    read: of what `reading` gave, the one that may have something to say to senders.
+    read: what `reading` gave; it may have something to say to senders.
     """
     own = name or socket.gethostname()
 
@@ -42,8 +43,7 @@ def opening(
 
                 named = name or _session(address)
                 stream = await open_mqtt(address, group, named, most)
-                if _wants_births(address) and isinstance(read, Reader):
-                    read.publish = stream.publish
+                _let_speak(read, stream.publish, address)
                 return stream
             case "redis":
                 from etl.brokers.redis import open_redis
@@ -89,8 +89,11 @@ def reading(address: Address, group: str | None) -> Reading:
     return Sparkplug()
 
 
-def _wants_births(address: Address) -> bool:
-    return address.options.get("rebirth", "yes") == "yes"
+def _let_speak(
+    read: Reading | None, publish: Callable[[str, bytes], None], address: Address
+) -> None:
+    if isinstance(read, Reader) and address.options.get("rebirth", "yes") == "yes":
+        read.publish = publish
 
 
 def _session(address: Address) -> str:

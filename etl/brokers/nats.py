@@ -210,11 +210,6 @@ def _require_fit(config: api.ConsumerConfig, subject: str) -> None:
 
 async def open_nats(address: Address, group: str, name: str, most: int) -> NatsStream:
     """Connect to a server or a cluster, to STREAM or STREAM/subject."""
-    options: dict[str, Any] = address.given()
-    if "credentials" in options:
-        options["user_credentials"] = options.pop("credentials")
-    if address.user is not None:
-        options |= {"user": address.user, "password": address.password or ""}
     client = _Secured() if address.secure else Client()
     stream: list[NatsStream] = []
     # The latest of what failed: the client itself then tells of its consequence only.
@@ -229,36 +224,44 @@ async def open_nats(address: Address, group: str, name: str, most: int) -> NatsS
 
     try:
         await client.connect(
-            [f"nats://{host}:{port or 4222}" for host, port in address.hosts],
-            name=f"floorpulse {name}",
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            connect_timeout=5,
-            ping_interval=10,
             disconnected_cb=closed,
             closed_cb=closed,
             error_cb=failed,
-            tls=address.tls(),
-            skip_subject_validation=True,
-            **options,
+            **_options(address, name),
         )
+        reasons.clear()
+        stream.append(NatsStream(client, address, group, most))
+        await stream[0].begin()
     except _LOST as error:
         # What was opened before it failed stays open else. TLS may wait for its end.
         with suppress(*_LOST):
             await asyncio.wait_for(client.close(), _CLOSE_S)
         raise _told(address, [*reasons, error]) from error
-    reasons.clear()
-    stream.append(NatsStream(client, address, group, most))
-    try:
-        await stream[0].begin()
-    except _LOST as error:
-        await client.close()
-        raise _told(address, [*reasons, error]) from error
     except BrokerError:
         await client.close()
         raise
     return stream[0]
+
+
+def _options(address: Address, name: str) -> dict[str, Any]:
+    """How to connect: once, and never again by itself."""
+    options: dict[str, Any] = {
+        "servers": [f"nats://{host}:{port or 4222}" for host, port in address.hosts],
+        "name": f"floorpulse {name}",
+        "allow_reconnect": False,
+        "max_reconnect_attempts": 1,
+        "reconnect_time_wait": 0,
+        "connect_timeout": 5,
+        "ping_interval": 10,
+        "tls": address.tls(),
+        "skip_subject_validation": True,
+        **address.given(),
+    }
+    if "credentials" in options:
+        options["user_credentials"] = options.pop("credentials")
+    if address.user is not None:
+        options |= {"user": address.user, "password": address.password or ""}
+    return options
 
 
 def _told(address: Address, errors: Sequence[BaseException]) -> BrokerError:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from etl.brokers.choose import label, opening
-from etl.brokers.consume import Consumed, Consumer, Reading, Settings
+from etl.brokers.consume import Consumed, Consumer, Opening, Reading, Settings
 from etl.brokers.url import parse_url
 from sql.errors import BrokerError, BrokerGone
 from tests.support.brokers import BROKERS, Broker, consuming, nats_broker
@@ -51,7 +51,7 @@ def connecting(
     name: str = "one",
     group: str | None = None,
     read: Reading | None = None,
-) -> Any:
+) -> Opening:
     return opening(parse_url(broker.url), group, name, 500, read)
 
 
