@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from etl.brokers.url import parse_url
-from tests.support.brokers import Broker, free_port
+from tests.support.brokers import Broker
+from tests.support.ports import free_port
 
 
 @dataclass
