@@ -349,11 +349,11 @@ def test_a_broker_that_comes_later_is_waited_for(
 ) -> None:
     """Its server is started later, or what leads to it: RabbitMQ takes too long."""
     group = "late" if shared.kind == "kafka" else None
-    subscribe(shared)
+    subscribe(shared, "late")
     shared.publish(payloads(5))
 
     async def run(late: Late) -> None:
-        making = opening(parse_url(late.url), group, "one", 500)
+        making = opening(parse_url(late.url), group, "late", 500)
         consumer = Consumer(dsn, making, "here", Settings(wait_s=0.01))
         task = asyncio.create_task(consumer.run())
         await until(lambda: consumer.consumed.interruptions >= 2 or task.done())
