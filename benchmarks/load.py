@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import orjson
 import polars as pl
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -105,6 +106,25 @@ def events(rows: int, workers: int, days: int, seed: int = 7) -> pl.DataFrame:
         confidence="confidence",
         count=pl.when(pl.col("type") == 3).then(1),
     )
+
+
+def arrays_of(documents: Sequence[dict[str, object]], size: int) -> list[bytes]:
+    """Events as JSON arrays of so many each."""
+    starts = range(0, len(documents), size)
+    return [orjson.dumps(documents[at : at + size]) for at in starts]
+
+
+def count_of(dsn: str) -> int:
+    """How many events are stored."""
+    with psycopg.connect(dsn) as conn:
+        row = conn.execute("select count(*) from floor.events").fetchone()
+    return int(row[0]) if row else 0
+
+
+def require_stored(dsn: str, rows: int) -> None:
+    """What was answered or acknowledged is there, each once."""
+    found = count_of(dsn)
+    assert found == rows, (found, rows)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from etl.http.pages import (
 )
 from etl.http.reader import Reader
 from etl.http.schema import EVENT, page_answers
+from etl.shape.codes import IDENTITY
 
 _NOW = "2026-11-20T10:12:00Z"
 _WORKER = {"site_id": "plant", "worker_id": "W1", "name": "Ada", "pseudonym": "P-17"}
@@ -107,8 +108,7 @@ class _Lists:
     ) -> Response:
         """Events of the last 24 hours, the newest first."""
         caller = await self._access.caller(request, "read")
-        keys = ["time", "site_id", "worker_id", "workstation_id", "event_type"]
-        time, site_id, worker, bench, kind = keys_of(after, len(keys))
+        time, site_id, worker, bench, kind = keys_of(after, len(IDENTITY))
         values = {
             "sites": asked(caller, site),
             "after_time": instant(time),
@@ -119,7 +119,7 @@ class _Lists:
             "limit": limit + 1,
         }
         rows = await self._reader.rows("recent_events", values)
-        return tagged(request, page(rows, limit, keys))
+        return tagged(request, page(rows, limit, IDENTITY))
 
     async def _registered(
         self,

@@ -15,6 +15,7 @@ import polars as pl
 from etl.shape.civil import civil
 from etl.shape.codes import (
     BREACHES,
+    IDENTITY,
     MOST_UNITS,
     REJECT_SCHEMA,
     describe,
@@ -24,11 +25,7 @@ from etl.shape.time import NaiveTimes, ZoneSpan, read_naive
 from sql.plant.wall_clock import DAY, micros
 
 FIELDS = (
-    "time",
-    "site_id",
-    "worker_id",
-    "workstation_id",
-    "event_type",
+    *IDENTITY,
     "confidence",
     "count",
     "model_version",

@@ -11,6 +11,7 @@ import polars as pl
 
 from etl.shape.codes import (
     IDENTIFIERS,
+    IDENTITY,
     LONGEST_SHOWN,
     WRONG_TYPE,
     identifier_breach,
@@ -20,11 +21,7 @@ from etl.shape.time import civil_columns
 from sql.plant.wall_clock import micros, moment
 
 FIELDS = (
-    "time",
-    "site_id",
-    "worker_id",
-    "workstation_id",
-    "event_type",
+    *IDENTITY,
     "verdict",
     "right_label",
     "validated_by",

@@ -30,7 +30,8 @@ def coverage(conn: Connection) -> tuple[datetime, datetime]:
         "select covered_from, covered_to from floor.calendar_coverage"
     ).fetchone()
     assert row is not None
-    return row
+    covered_from, covered_to = row
+    return covered_from, covered_to
 
 
 def slices(conn: Connection) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,9 +62,10 @@ def test_a_file_of_many_blocks_and_the_same_again(
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_every_kind_of_file(dsn: str, tmp_path: Path, suffix: str, kind: str) -> None:
     text = many(100) if kind == "csv" else as_ndjson(many(100))
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[suffix]
+    packs: dict[str, Callable[[bytes], bytes]]
+    packs = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}
     path = tmp_path / f"events.{kind}{suffix}"
-    path.write_bytes(pack(text.encode()))
+    path.write_bytes(packs[suffix](text.encode()))
     assert counts(load(dsn, path)) == (100, 0, 0, {})
 
 

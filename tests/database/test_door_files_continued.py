@@ -35,7 +35,7 @@ def dies_after(
     monkeypatch: pytest.MonkeyPatch, commits: int, *, in_commit: bool = False
 ) -> None:
     """Let a load die after so many blocks, or after so many sites of one."""
-    done = []
+    done: list[int] = []
 
     def commit(
         self: Door,

@@ -139,14 +139,16 @@ def _writer(dsn: str, seed: int) -> tuple[int, int, int]:
         for i in range(6000)
     ]
     rng.shuffle(rows)
-    total = [0, 0, 0]
+    stored = duplicates = conflicts = 0
     with Door(dsn) as door:
         while rows:
             size = rng.choice([1, 50, 700, 2500])
             batch, rows = rows[:size], rows[size:]
             found = counts(admit(door, *batch, source=f"writer {seed}"))
-            total = [a + b for a, b in zip(total, found, strict=False)]
-    return total[0], total[1], total[2]
+            stored += found[0]
+            duplicates += found[1]
+            conflicts += found[2]
+    return stored, duplicates, conflicts
 
 
 def test_four_writers_of_the_same_events_store_each_once(

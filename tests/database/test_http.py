@@ -15,7 +15,8 @@ import psycopg
 import pytest
 import zstandard
 
-from etl.http.events import DEEPEST, MOST_EVENTS
+from etl.elements import DEEPEST
+from etl.http.events import MOST_EVENTS
 from tests.support.http import V1, event, serving
 
 pytestmark = pytest.mark.plain

@@ -32,8 +32,8 @@ def events(count: int, seed: int) -> pl.DataFrame:
             "event_type": [KINDS[k] for k in kind],
             "confidence": rng.beta(8, 2, count).round(4).astype(str),
             "count": [str(rng.integers(1, 5)) if k == 3 else None for k in kind],
-            "model_version": rng.choice(["v1", "v2", None], count).tolist(),
-            "camera_id": rng.choice(["c1", "c2", None], count).tolist(),
+            "model_version": [("v1", "v2", None)[k] for k in rng.integers(0, 3, count)],
+            "camera_id": [("c1", "c2", None)[k] for k in rng.integers(0, 3, count)],
         },
         schema_overrides=dict.fromkeys(
             ("count", "model_version", "camera_id"), pl.String

@@ -239,6 +239,7 @@ def test_mlflow_gets_one_run_with_the_evidence(
     assert pipeline.deliver(conn, tracked, request=1).delivered == 1
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("floorpulse-plant")
+    assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
     assert run.data.params["manifest_sha256"] == exported.sha256

@@ -176,9 +176,8 @@ def test_one_site_that_fails_keeps_no_other_from_its_refresh(
         "select floor.register_site(s, false) from unnest('{a,b,c}'::text[]) s"
     )
     from scheduler.jobs import refresh
+    from scheduler.refresh import refresh_with as real
     from sql.errors import RefreshError
-
-    real = refresh.refresh_with
 
     def broken(conn: Connection, site_id: str) -> object:
         if site_id == "b":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import polars as pl
@@ -22,12 +23,12 @@ GOOD = {
     "camera_id": None,
     "duration_s": None,
 }
-Row = dict[str, str | None]
+Row = Mapping[str, str | None]
 
 
 def texts(rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(
-        [GOOD | row for row in rows], schema=dict.fromkeys(GOOD, pl.String)
+        [{**GOOD, **row} for row in rows], schema=dict.fromkeys(GOOD, pl.String)
     )
 
 

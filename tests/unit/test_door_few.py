@@ -51,7 +51,9 @@ class Book:
 
 
 KNOWN = Known("plant", 9, NOW, micros(NOW - timedelta(1)), micros(NOW), Book())  # type: ignore[arg-type]
-IDS = st.sampled_from(["W1", "S1", "v1", "c1", "", "new", None, 7, 7.0, True, "\0", []])
+IDS: st.SearchStrategy[object] = st.sampled_from(
+    ["W1", "S1", "v1", "c1", "", "new", None, 7, 7.0, True, "\0", []]
+)
 NUMBERS = st.one_of(
     st.sampled_from(
         [None, True, "", "1", "0.9", -0.0, 1e-50, 0, 1, 3.0, 10**7, 86_400]

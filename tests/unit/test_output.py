@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from commands import output
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"worker_id": "W1", "name": None, "working_s": 20_371.0, "units_per_hour": 68.7},
     {"worker_id": "W2", "name": "Ann", "working_s": 5.0, "units_per_hour": None},
 ]

@@ -18,7 +18,7 @@ from tests.support.readers import HEADER, ROW, broken, column, read
 def test_a_plain_file() -> None:
     batch = read(HEADER + ROW.format("W1") + ROW.format("W2"))
     assert column(batch, "worker_id") == ["W1", "W2"]
-    assert column(batch, "row") == [0, 1]
+    assert batch.texts["row"].to_list() == [0, 1]
     assert batch.records == 2
 
 
@@ -40,7 +40,7 @@ def test_blank_lines_are_no_rows_and_count_as_lines(end: str) -> None:
     content = HEADER + "\n" + ROW.format("W1") + "\n\n" + "x,y\n" + ROW.format("W2")
     batch = read(content.replace("\n", end))
     assert column(batch, "worker_id") == ["W1", "W2"]
-    assert column(batch, "row") == [0, 2]
+    assert batch.texts["row"].to_list() == [0, 2]
     assert [(row, line, raw) for row, line, raw, _ in broken(batch)] == [(1, 6, b"x,y")]
 
 

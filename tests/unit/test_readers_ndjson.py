@@ -62,7 +62,7 @@ def test_lines_that_are_no_objects_are_parked_one_by_one() -> None:
     content = objects({}) + "\n".join(bad) + "\n  \n\n" + objects({"worker_id": "W2"})
     batch = read(content, "f.ndjson")
     assert column(batch, "worker_id") == ["W1", "W2"]
-    assert column(batch, "row") == [0, 8]
+    assert batch.texts["row"].to_list() == [0, 8]
     assert [(line, raw.decode()) for _, line, raw, _ in broken(batch)] == [
         (at + 2, text) for at, text in enumerate(bad)
     ]
