@@ -150,6 +150,7 @@ class Consumer:
             if self.consumed.batches > before or session.is_idle:
                 self._failures, self.consumed.error = 0, None
         await session.settled()
+        self.consumed.error = None
 
     async def _rest(self, error: Exception) -> None:
         """Wait longer after each failure in a row, up to half a minute, with jitter."""
