@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
@@ -27,10 +28,12 @@ from commands import (
     site,
     up,
     validations,
+    version,
     worker,
     workstation,
 )
 from commands.failures import Commands
+from commands.listing import Listing
 
 app = typer.Typer(
     cls=Commands,
@@ -42,24 +45,41 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+@app.callback()
+def floorpulse(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            "-V",
+            help="Tell which version this is.",
+            callback=version.tell,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself; the app's own help is shown."""
+
+
 app.command("up")(up.up)
-app.add_typer(db.app, name="db")
+app.add_typer(db.app, name="db", cls=Listing)
 app.command("load")(load.load)
 app.command("consume")(consume.consume)
 app.command("refresh")(refresh.refresh)
-app.add_typer(site.app, name="site")
-app.add_typer(shift.app, name="shift")
-app.add_typer(worker.app, name="worker")
-app.add_typer(workstation.app, name="workstation")
-app.add_typer(metrics.app, name="metrics")
-app.add_typer(rejects.app, name="rejects")
-app.add_typer(key.app, name="key")
+app.add_typer(site.app, name="site", cls=Listing)
+app.add_typer(shift.app, name="shift", cls=Listing)
+app.add_typer(worker.app, name="worker", cls=Listing)
+app.add_typer(workstation.app, name="workstation", cls=Listing)
+app.add_typer(metrics.app, name="metrics", cls=Listing)
+app.add_typer(rejects.app, name="rejects", cls=Listing)
+app.add_typer(key.app, name="key", cls=Listing)
 app.command("export")(export.export)
-app.add_typer(drift.app, name="drift")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(model.app, name="model")
-app.add_typer(retraining.app, name="retraining")
-app.add_typer(validations.app, name="validations")
+app.add_typer(drift.app, name="drift", cls=Listing)
+app.add_typer(alerts.app, name="alerts", cls=Listing)
+app.add_typer(model.app, name="model", cls=Listing)
+app.add_typer(retraining.app, name="retraining", cls=Listing)
+app.add_typer(validations.app, name="validations", cls=Listing)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(processes.serve)
 app.command("schedule")(processes.schedule)

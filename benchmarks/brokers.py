@@ -21,10 +21,9 @@ from typing import Any
 import nats
 import orjson
 import paho.mqtt.client as mqtt
-import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.load import events, fresh, load
+from benchmarks.load import arrays_of, count_of, events, fresh, load, require_stored
 from commands.consume import steady
 from etl.brokers.choose import opening
 from etl.brokers.consume import Consumer, Opening, Settings
@@ -162,7 +161,7 @@ def one_by_one(server_dsn: str, kind: str, bodies: Sequence[bytes]) -> list[Meas
     alone = measured(kind, bodies, partial(ours, "ours"), "ours")
     with fresh(server_dsn) as dsn:
         took = measured(kind, bodies, partial(stored, dsn, "stored"), "stored")
-        require(dsn, count)
+        require_stored(dsn, count)
     return [
         Measured(
             f"{kind}, one event a message, messages/s",
@@ -177,11 +176,7 @@ def one_by_one(server_dsn: str, kind: str, bodies: Sequence[bytes]) -> list[Meas
 def arrays(server_dsn: str, count: int) -> Measured:
     """NATS with 100 events a message, against `load` of the same events."""
     frame = events(count, 500, 10)
-    documents = frame.to_dicts()
-    bodies = [
-        orjson.dumps(documents[start : start + ARRAY])
-        for start in range(0, len(documents), ARRAY)
-    ]
+    bodies = arrays_of(frame.to_dicts(), ARRAY)
     with tempfile.TemporaryDirectory() as folder, fresh(server_dsn) as dsn:
         path = Path(folder, "events.csv")
         frame.write_csv(path)
@@ -191,7 +186,7 @@ def arrays(server_dsn: str, count: int) -> Measured:
     with fresh(server_dsn) as dsn, nats_broker() as broker:
         broker.publish(bodies)
         took = asyncio.run(stored(dsn, "stored", broker, len(bodies)))
-        require(dsn, frame.height)
+        require_stored(dsn, frame.height)
     return Measured(
         f"nats, arrays of {ARRAY}, events/s",
         frame.height / took,
@@ -218,22 +213,8 @@ def killed(server_dsn: str, kind: str, bodies: Sequence[bytes]) -> str:
             until = time.monotonic() + 180
             while count_of(dsn) < len(bodies) and time.monotonic() < until:
                 time.sleep(0.2)
-        require(dsn, len(bodies))
+        require_stored(dsn, len(bodies))
     return f"{kind}: {KILLS} kills, {at_kill:,} stored at the last; none lost"
-
-
-def count_of(dsn: str) -> int:
-    with psycopg.connect(dsn) as conn:
-        row = conn.execute("select count(*) from floor.events").fetchone()
-    assert row is not None
-    count: int = row[0]
-    return count
-
-
-def require(dsn: str, rows: int) -> None:
-    """What was acknowledged is there."""
-    found = count_of(dsn)
-    assert found == rows, (found, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,7 +34,7 @@ from benchmarks.load import DATABASE, fresh
 from benchmarks.refresh import Line
 from etl.door.admit import Door
 from sql.connect import Connection, connect, resolve_dsn
-from sql.drift import SIGNALS
+from sql.model_health.drift import SIGNALS
 
 NEAREST = Path(__file__).with_name("drift_nearest.sql")
 BASELINE_DAYS = 40

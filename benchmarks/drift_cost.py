@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.drift_plants import BEGIN, DAY, HOUR, check, set_up
 from benchmarks.load import timed
 from etl.simulation.options import TWO_SHIFTS
-from sql.calendar_store import ensure_calendar
 from sql.connect import Connection
+from sql.plant.calendar_store import ensure_calendar
 
 CAMERAS, DAYS = 200, 90
 BAR_MS, CHECKS, PAIRS = 500, 9, 40

@@ -23,8 +23,8 @@ from benchmarks.load import fresh
 from benchmarks.refresh import Line
 from etl.door.admit import Door
 from etl.simulation.options import TWO_SHIFTS
-from sql.calendar_store import ensure_calendar
 from sql.connect import Connection, connect
+from sql.plant.calendar_store import ensure_calendar
 
 DROP_DAY, LENS_DAY = 40, 14
 QUARTER = timedelta(minutes=15)

@@ -18,11 +18,11 @@ from etl.simulation.events import draw_day
 from etl.simulation.options import TWO_SHIFTS, PlantShift, SimulatorOptions
 from etl.simulation.plant import draw_traits
 from etl.simulation.stream import TIME_FORMAT
-from sql.calendar import Break
-from sql.calendar_store import ensure_calendar
 from sql.connect import Connection
-from sql.shifts import Pattern, add_shift
-from sql.sites import SiteChange, set_site, site_key_of
+from sql.plant.calendar import Break
+from sql.plant.calendar_store import ensure_calendar
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import SiteChange, set_site, site_key_of
 
 FIRST = date(2026, 3, 2)
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)

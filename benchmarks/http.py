@@ -25,9 +25,8 @@ from pathlib import Path
 
 import httpx
 import orjson
-import psycopg
 
-from benchmarks.load import events, fresh, load
+from benchmarks.load import arrays_of, events, fresh, load, require_stored
 from sql.connect import resolve_dsn
 
 WORKERS, DAYS = 500, 10
@@ -183,11 +182,7 @@ def singles(
 def posted_arrays(server_dsn: str, rows: int) -> Measured:
     """Arrays from four clients against `load` of the same rows."""
     frame = events(rows, WORKERS, DAYS)
-    documents = frame.to_dicts()
-    bodies = [
-        orjson.dumps(documents[start : start + ARRAY])
-        for start in range(0, len(documents), ARRAY)
-    ]
+    bodies = arrays_of(frame.to_dicts(), ARRAY)
     with tempfile.TemporaryDirectory() as folder, fresh(server_dsn) as dsn:
         path = Path(folder, "events.csv")
         frame.write_csv(path)
@@ -195,7 +190,7 @@ def posted_arrays(server_dsn: str, rows: int) -> Measured:
         assert said["stored"] == frame.height
     with fresh(server_dsn) as dsn, server(dsn) as served:
         posted_s = arrays(served.address, bodies)
-        _require_stored(dsn, frame.height)
+        require_stored(dsn, frame.height)
     per_s, ratio = frame.height / posted_s, loaded_s / posted_s
     return Measured(
         f"POST of {ARRAY:,}-event arrays, {ARRAY_CLIENTS} clients, events/s",
@@ -221,7 +216,7 @@ def put_file(server_dsn: str, rows: int) -> Measured:
         with fresh(server_dsn) as dsn, server(dsn) as served:
             took_s = _put(served.address, path)
             peak_mb = served.peak_mb()
-            _require_stored(dsn, rows)
+            require_stored(dsn, rows)
         size_mb = path.stat().st_size / 1e6
     ratio = loaded_s / took_s
     return Measured(
@@ -255,14 +250,13 @@ def posted_singles(
     met = documents[::20] if known else []
     with fresh(server_dsn) as dsn, server(dsn) as served:
         address, one = served.address, orjson.dumps(documents[0])
-        starts = range(0, len(met), ARRAY)
-        post_all(address, [orjson.dumps(met[at : at + ARRAY]) for at in starts])
+        post_all(address, arrays_of(met, ARRAY))
         singles(address, "/noop", itertools.repeat(one), 1)
         nothing = singles(address, "/noop", itertools.repeat(one), seconds)
         new = (row for at, row in enumerate(documents) if at % 20 or not known)
         encoded = map(orjson.dumps, new)
         took = singles(address, EVENTS, encoded, seconds)
-        _require_stored(dsn, len(took) + len(met))
+        require_stored(dsn, len(took) + len(met))
     p99_ms = took[int(len(took) * 0.99)] * 1000
     ratio = len(took) / len(nothing)
     return Measured(
@@ -275,14 +269,6 @@ def posted_singles(
         ratio >= SINGLE_BAR and p99_ms <= SINGLE_P99_BAR_MS,
         f"p99 {p99_ms:.0f} ms, bar {SINGLE_P99_BAR_MS} ms",
     )
-
-
-def _require_stored(dsn: str, rows: int) -> None:
-    """What was answered is there."""
-    with psycopg.connect(dsn) as conn:
-        row = conn.execute("select count(*) from floor.events").fetchone()
-    assert row is not None
-    assert row[0] == rows, (row[0], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import orjson
 import polars as pl
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -107,6 +108,25 @@ def events(rows: int, workers: int, days: int, seed: int = 7) -> pl.DataFrame:
     )
 
 
+def arrays_of(documents: Sequence[dict[str, object]], size: int) -> list[bytes]:
+    """Events as JSON arrays of so many each."""
+    starts = range(0, len(documents), size)
+    return [orjson.dumps(documents[at : at + size]) for at in starts]
+
+
+def count_of(dsn: str) -> int:
+    """How many events are stored."""
+    with psycopg.connect(dsn) as conn:
+        row = conn.execute("select count(*) from floor.events").fetchone()
+    return int(row[0]) if row else 0
+
+
+def require_stored(dsn: str, rows: int) -> None:
+    """What was answered or acknowledged is there, each once."""
+    found = count_of(dsn)
+    assert found == rows, (found, rows)
+
+
 @contextmanager
 def fresh(server_dsn: str, database: str = DATABASE) -> Iterator[str]:
     """A migrated database of its own, dropped afterwards."""
@@ -120,6 +140,17 @@ def fresh(server_dsn: str, database: str = DATABASE) -> Iterator[str]:
             yield dsn
         finally:
             conn.execute(SQL("drop database {} with (force)").format(name))
+
+
+def settle(server_dsn: str) -> None:
+    """Write out what earlier steps left to be written, for the next to begin clean.
+
+    CHECKPOINT is for the privileged; a database that goes makes one, too.
+    """
+    name = Identifier(f"{DATABASE}_settle")
+    with connect(server_dsn) as conn:
+        conn.execute(SQL("create database {}").format(name))
+        conn.execute(SQL("drop database {}").format(name))
 
 
 def timed(work: Callable[[], object]) -> float:

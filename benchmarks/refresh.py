@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.load import baseline_s, events, fresh, load, timed
+from benchmarks.load import baseline_s, events, fresh, load, settle, timed
 from etl.batch import batch_of
 from etl.door.admit import Door
 from scheduler.refresh import refresh_with
@@ -154,6 +154,7 @@ def measure(
         now = today - timedelta(days=1)  # where the file's events end
         with connect(dsn) as conn:
             conn.execute("drop table public.baseline")
+            settle(server_dsn)
             yield from cut_lines(conn, base, now)
             conn.execute("analyze")
             before = statistics.median(live_ms(dsn, conn, now, workers))

@@ -16,7 +16,7 @@ from benchmarks.load import fresh
 from benchmarks.retraining_cost import costs
 from etl.simulation.options import LIGHTING_CHANGE, PlantShift, SimulatorOptions
 from sql.connect import Connection, connect, resolve_dsn
-from sql.retraining import list_requests, show
+from sql.model_health.retraining import list_requests, show
 from tests.support.drift import BEGIN, DriftPlant
 
 EVERY = timedelta(hours=8)

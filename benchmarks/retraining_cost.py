@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.load import fresh, timed
 from etl.validations.load import load_validations
 from sql.connect import Connection, connect
-from sql.retraining import move, request
-from sql.sites import register_site
-from sql.training_set import Wish, export
+from sql.model_health.retraining import move, request
+from sql.model_health.training_set import Wish, export
+from sql.plant.sites import register_site
 
 DAYS, WORKERS, VERDICTS = 30, 200, 10_000
 MAKE_KEYS = (

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from commands import channels, values
+from commands.listing import Listing
 from commands.options import Json, Site, option
 from commands.output import print_fields, print_json, print_table
 from commands.session import database
@@ -16,7 +17,7 @@ app = typer.Typer(
     help="Alerts: list, acknowledge, snooze, resolve; and who is told of them.",
     rich_markup_mode=None,
 )
-app.add_typer(channels.app, name="channel")
+app.add_typer(channels.app, name="channel", cls=Listing)
 app.command("test-channel")(channels.try_channel)
 app.command("outbox")(channels.outbox)
 app.command("resend")(channels.resend)
@@ -54,7 +55,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Alerts, the unresolved ones first."""
-    from sql.alerts import list_alerts
+    from sql.model_health.alerts import list_alerts
 
     with database() as conn:
         alerts = list_alerts(conn, site, state, limit)
@@ -67,7 +68,7 @@ def list_(
 @app.command("ack")
 def ack(alert: Number, note: Note = None, by: By = None, as_json: Json = False) -> None:
     """Say that you are at it."""
-    from sql.alerts import acknowledge
+    from sql.model_health.alerts import acknowledge
 
     with database() as conn:
         _show(acknowledge(conn, alert, by or values.account(), note), as_json)
@@ -86,7 +87,7 @@ def snooze(
     """Let it be quiet for a while."""
     from datetime import UTC, datetime, timedelta
 
-    from sql.alerts import snooze as quiet
+    from sql.model_health.alerts import snooze as quiet
 
     until = datetime.now(UTC) + timedelta(minutes=values.length(for_, "--for"))
     with database() as conn:
@@ -98,7 +99,7 @@ def resolve(
     alert: Number, note: Note = None, by: By = None, as_json: Json = False
 ) -> None:
     """Say that it is over; the next check that still finds it opens it again."""
-    from sql.alerts import resolve as done
+    from sql.model_health.alerts import resolve as done
 
     with database() as conn:
         _show(done(conn, alert, by or values.account(), note), as_json)

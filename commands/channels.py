@@ -14,7 +14,7 @@ from commands.session import database
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sql.channels import ChannelTerms
+    from sql.model_health.channels import ChannelTerms
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -95,7 +95,7 @@ MESSAGES = (
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Channels, and how they do."""
-    from sql.channels import list_channels
+    from sql.model_health.channels import list_channels
 
     with database() as conn:
         channels = [_public(channel) for channel in list_channels(conn)]
@@ -121,7 +121,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Tell somebody of alerts, from the next one on."""
-    from sql.channels import add_channel, channel_of
+    from sql.model_health.channels import add_channel, channel_of
 
     terms = _terms(url_env, url_file, site, severity, on, digest, quiet, pierce)
     terms.check()
@@ -155,7 +155,7 @@ def change(
     """Change a channel; what is not said stays. It is tried again at once."""
     from dataclasses import replace
 
-    from sql.channels import change_channel, channel_of
+    from sql.model_health.channels import change_channel, channel_of
 
     if (site and all_sites) or (quiet and no_quiet):
         raise typer.BadParameter("it is one or the other", param_hint="--all, --no")
@@ -177,7 +177,7 @@ def change(
 @app.command("remove")
 def remove(name: Name) -> None:
     """End a channel; what it was still to be told is dropped."""
-    from sql.channels import remove_channel
+    from sql.model_health.channels import remove_channel
 
     with database() as conn:
         dropped = remove_channel(conn, name, values.account())
@@ -191,8 +191,8 @@ def try_channel(name: Name, as_json: Json = False) -> None:
     from scheduler.messages import trial_message
     from scheduler.notify import base_url
     from scheduler.post import Place, post
-    from sql.channels import channel_of
     from sql.errors import NotDelivered
+    from sql.model_health.channels import channel_of
 
     with database() as conn:
         channel = channel_of(conn, name)
@@ -218,7 +218,7 @@ def outbox(
     as_json: Json = False,
 ) -> None:
     """What channels were told, and what waits or was given up, and why."""
-    from sql.channels import list_outbox
+    from sql.model_health.channels import list_outbox
 
     with database() as conn:
         messages = list_outbox(conn, channel, state, limit)
@@ -235,7 +235,7 @@ def resend(
     as_json: Json = False,
 ) -> None:
     """Have what was given up, or waits for its next try, sent at once."""
-    from sql.channels import send_again
+    from sql.model_health.channels import send_again
 
     with database() as conn:
         count = send_again(conn, channel)
@@ -255,7 +255,7 @@ def _terms(
     quiet: list[str] | None,
     pierce: str | None,
 ) -> ChannelTerms:
-    from sql.channels import ChannelTerms
+    from sql.model_health.channels import ChannelTerms
 
     return ChannelTerms(
         url_env=url_env,

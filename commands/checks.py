@@ -70,8 +70,8 @@ def _not_migrated(applied: bool) -> Finding:
 
 
 def _rows(conn: Connection, query: str) -> list[dict[str, Any]]:
+    from sql.plant.sites import rows_of
     from sql.queries import load
-    from sql.sites import rows_of
 
     return rows_of(conn, load("doctor")[query], {})
 
@@ -206,7 +206,7 @@ def loads(conn: Connection) -> Iterator[Finding]:
 
 def notifications(conn: Connection) -> Iterator[Finding]:
     """Channels that fail, messages that were given up, alerts nobody is told of."""
-    from sql.channels import list_channels
+    from sql.model_health.channels import list_channels
 
     channels = list_channels(conn)
     (open_alerts,) = (row["alerts"] for row in _rows(conn, "open_alerts"))

@@ -48,9 +48,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Judge every signal now, and bring the alerts up to date."""
-    from sql.drift import recorded_check, verdicts
-    from sql.moments import read_time
-    from sql.sites import timezone_of
+    from sql.model_health.drift import recorded_check, verdicts
+    from sql.plant.moments import read_time
+    from sql.plant.sites import timezone_of
 
     with database() as conn:
         at = None if now is None else read_time(now, timezone_of(conn, site))
@@ -133,7 +133,7 @@ def set_(
     """Set thresholds of a site, from the next check on; without options show them."""
     import getpass
 
-    from sql.drift import Thresholds, set_thresholds
+    from sql.model_health.drift import Thresholds, set_thresholds
 
     change = Thresholds(
         confidence_drop=confidence_drop,

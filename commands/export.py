@@ -71,9 +71,9 @@ def _wanted(
     conn: Connection, view: str, site: str | None, from_: str | None, to: str | None
 ) -> Wanted:
     from sql.export import Wanted
-    from sql.moments import read_time
-    from sql.sites import timezone_of
-    from sql.zones import zone
+    from sql.plant.moments import read_time
+    from sql.plant.sites import timezone_of
+    from sql.plant.zones import zone
 
     timezone = timezone_of(conn, site)
     since, until = (read_time(t, timezone) if t else None for t in (from_, to))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from typer.core import TyperGroup
 
+from commands.listing import Listing
 from commands.output import complain
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 
-class Commands(TyperGroup):
+class Commands(Listing):
     """The commands, with an end for every error that says what to do next."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -59,7 +59,7 @@ def create(
     import getpass
 
     from sql.keys import KeyTerms, create_key
-    from sql.moments import read_time
+    from sql.plant.moments import read_time
 
     terms = KeyTerms(
         allows=allow or ("ingest",),

@@ -175,13 +175,11 @@ def _report(results: list[FileResult], *, as_json: bool, dry_run: bool) -> None:
         error = {"error": errors[0]} if errors else {}
         print_json(totals | {"dry_run": dry_run, "files": files} | error)
         return
+    _remark(reports)
+    if not any(r.read for r in reports) and any(r.error for r in results):
+        return  # the error says it all
     if not reports:
         return
-    for report in reports:
-        if report.resumed:
-            note(f"{report.source}: continued where an earlier load was cut off")
-        for remark in [*report.notices, *report.warnings]:
-            note(f"{report.source}: {remark}")
     rows = [{name: totals[name] for name in COUNTS} | {"parked": sum(parked.values())}]
     if 1 < len(reports) <= LISTED:
         rows = [_row(r) for r in reports] + [{"file": "in all"} | rows[0]]
@@ -195,6 +193,21 @@ def _report(results: list[FileResult], *, as_json: bool, dry_run: bool) -> None:
         print_table(examples, title="the first of them")
     elif codes and not dry_run:
         note("`floorpulse rejects list` shows them.")
+
+
+def _remark(reports: list[LoadReport]) -> None:
+    """What a person should know of each file; of many files the first of it."""
+    remarks = []
+    for report in reports:
+        if report.resumed:
+            said = "continued where an earlier load was cut off"
+            remarks.append(f"{report.source}: {said}")
+        for remark in [*report.notices, *report.warnings]:
+            remarks.append(f"{report.source}: {remark}")
+    for remark in remarks[:LISTED]:
+        note(remark)
+    if len(remarks) > LISTED:
+        note(f"... and {len(remarks) - LISTED:,} more remarks; --json has them all")
 
 
 def _row(report: LoadReport) -> dict[str, Any]:

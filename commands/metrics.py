@@ -123,8 +123,8 @@ def _show(
     by_date: bool,
     as_json: bool,
 ) -> None:
+    from sql.plant.sites import rows_of
     from sql.queries import load
-    from sql.sites import rows_of
 
     with database() as conn:
         if site is None and level != "factory":
@@ -159,8 +159,8 @@ def _only_site(conn: Connection) -> str:
 def _times(
     conn: Connection, site: str | None, from_: str | None, to: str | None
 ) -> tuple[datetime, datetime]:
-    from sql.moments import read_time
-    from sql.sites import timezone_of
+    from sql.plant.moments import read_time
+    from sql.plant.sites import timezone_of
 
     zone = timezone_of(conn, site)
     end = read_time(to, zone) if to else _next_hour(_last_now(conn, site))
@@ -170,8 +170,8 @@ def _times(
 def _dates(
     conn: Connection, site: str | None, from_: str | None, to: str | None
 ) -> tuple[date, date]:
-    from sql.sites import timezone_of
-    from sql.zones import zone
+    from sql.plant.sites import timezone_of
+    from sql.plant.zones import zone
 
     today = _last_now(conn, site).astimezone(zone(timezone_of(conn, site))).date()
     end = _date(to, "--to") if to else today

@@ -20,7 +20,7 @@ app = typer.Typer(
 @app.command("list")
 def list_(site: Site = None, as_json: Json = False) -> None:
     """Versions: first and last seen, share of the latest events, accuracy."""
-    from sql.models import list_models
+    from sql.model_health.versions import list_models
 
     with database() as conn:
         rows = list_models(conn, site)
@@ -55,9 +55,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Two versions: each measure, b less a with its 95 % interval, sample sizes."""
-    from sql.models import compare as side_by_side
-    from sql.moments import read_time
-    from sql.sites import timezone_of
+    from sql.model_health.versions import compare as side_by_side
+    from sql.plant.moments import read_time
+    from sql.plant.sites import timezone_of
 
     with database() as conn:
         zone = timezone_of(conn, site)

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Not a terminal: nobody folds lines for us, so none is cut.
 WIDE = 240
 DASH = "\u2013"
+# What a column takes beside its text, airy and dense; what a text may be folded to.
+AIRY, DENSE = 3, 2
+NARROWEST_TEXT = 20
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -64,20 +67,64 @@ def print_table(
     if not rows:
         note(empty)
         return
+    names = list(columns or rows[0])
+    cells = [[shown(name, row.get(name)) for name in names] for row in rows]
+    numeric = [any(_is_number(row.get(name)) for row in rows) for name in names]
+    out = console()
+    heads, beside = _heads(names, cells, numeric, out.width)
+    if not heads:
+        _print_one_by_one(names, cells, title)
+        return
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    names = list(columns or rows[0])
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in names:
-        numeric = any(_is_number(row.get(name)) for row in rows)
-        table.add_column(
-            name, justify="right" if numeric else "left", overflow="fold", no_wrap=False
-        )
-    for row in rows:
-        table.add_row(*(Text(shown(name, row.get(name))) for name in names))
-    console().print(table)
+    if beside == DENSE:
+        table.padding, table.pad_edge = (0, 1, 0, 0), False
+    for head, is_number in zip(heads, numeric, strict=True):
+        side: Literal["left", "right"] = "right" if is_number else "left"
+        table.add_column(head, justify=side, overflow="fold", no_wrap=is_number)
+    for line in cells:
+        table.add_row(*map(Text, line))
+    out.print(table)
+
+
+def _heads(
+    names: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    numeric: Sequence[bool],
+    width: int,
+) -> tuple[list[str], int]:
+    """The heads of a table that fits: in one line, or broken at their underscores; and
+    what a column takes beside its text.
+
+    No heads where nothing fits: a table that breaks its numbers is no table.
+    """
+    widest = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    needed = [
+        w if is_number else min(w, NARROWEST_TEXT)
+        for w, is_number in zip(widest, numeric, strict=True)
+    ]
+    broken = [name.replace("_", "_\n") for name in names]
+    for heads, beside in ((list(names), AIRY), (broken, DENSE)):
+        of_heads = [max(map(len, head.split("\n"))) for head in heads]
+        if sum(map(max, needed, of_heads)) + beside * len(names) + 1 <= width:
+            return heads, beside
+    return [], AIRY
+
+
+def _print_one_by_one(
+    names: Sequence[str], cells: Sequence[Sequence[str]], title: str | None
+) -> None:
+    """A line per field, a paragraph per row, as psql does where a row is too wide."""
+    if title:
+        print(title)
+    width = max(map(len, names))
+    for line in cells:
+        print()
+        for name, text in zip(names, line, strict=True):
+            print(f"{name.ljust(width)}  {text}")
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:

@@ -233,7 +233,7 @@ def _judge(dsn: str, site: str) -> None:
     """Check the models at once, for who looks before the scheduler's next quarter."""
     from scheduler.refresh import refresh_site
     from sql.connect import connect
-    from sql.drift import check_drift
+    from sql.model_health.drift import check_drift
 
     refresh_site(dsn, site)
     with connect(dsn) as conn:

@@ -6,8 +6,8 @@ import os
 import shutil
 
 from sql.connect import connect
-from sql.embedded_account import find_binaries
 from sql.errors import MissingPrivilege
+from sql.local_server.account import find_binaries
 from sql.queries import load
 
 

@@ -28,8 +28,8 @@ def refresh(
     if now is not None and site is None:
         raise typer.BadParameter("--now needs --site: each site has its own now")
     from scheduler.refresh import refresh_all, refresh_site
-    from sql.moments import read_time
-    from sql.sites import timezone_of
+    from sql.plant.moments import read_time
+    from sql.plant.sites import timezone_of
 
     dsn = ready_dsn()
     if site is None:

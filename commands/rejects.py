@@ -43,8 +43,8 @@ def list_(
     if state not in STATES:
         raise typer.BadParameter(f"--state is one of {', '.join(STATES)}")
     from etl.retry import Filter
+    from sql.plant.sites import rows_of
     from sql.queries import load
-    from sql.sites import rows_of
 
     values = Filter(site, code, source).values()
     values |= {"state": None if state == "all" else state, "limit": limit}

@@ -35,7 +35,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Requests, the open ones first."""
-    from sql.retraining import list_requests
+    from sql.model_health.retraining import list_requests
 
     with database() as conn:
         rows = list_requests(conn, site, state, limit)
@@ -48,7 +48,7 @@ def list_(
 @app.command("show")
 def show(number: Number, as_json: Json = False) -> None:
     """A request: its evidence, its steps, and who was told."""
-    from sql.retraining import show as found
+    from sql.model_health.retraining import show as found
 
     with database() as conn:
         told = found(conn, number)
@@ -67,7 +67,7 @@ def request(
     as_json: Json = False,
 ) -> None:
     """Ask for a model to be trained anew."""
-    from sql.retraining import request as ask
+    from sql.model_health.retraining import request as ask
 
     with database() as conn:
         _show(ask(conn, site, model, by or getpass.getuser(), note), as_json)
@@ -76,7 +76,7 @@ def request(
 @app.command("check")
 def check(site: Site = None, as_json: Json = False) -> None:
     """Raise requests now, as the scheduler does: by signals that held, and accuracy."""
-    from sql.retraining import raise_requests
+    from sql.model_health.retraining import raise_requests
 
     with database() as conn:
         raised = raise_requests(conn, site)
@@ -151,9 +151,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write what a trainer needs, and tell the pipeline and MLflow of it."""
-    from sql.moments import read_time
-    from sql.training_set import Wish
-    from sql.training_set import export as written
+    from sql.model_health.training_set import Wish
+    from sql.model_health.training_set import export as written
+    from sql.plant.moments import read_time
 
     wish = Wish(
         parent=Path(output),
@@ -187,7 +187,7 @@ def send(
     Of one request also what was given up.
     """
     from scheduler.pipeline import TRACKING, URL, deliver, targets
-    from sql.retraining import retry_calls
+    from sql.model_health.retraining import retry_calls
 
     to = targets()
     if not to.names:
@@ -228,7 +228,7 @@ def _answer(
     as_json: bool,
     detail: dict[str, str] | None = None,
 ) -> None:
-    from sql.retraining import move
+    from sql.model_health.retraining import move
 
     with database() as conn:
         who = by or getpass.getuser()

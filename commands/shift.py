@@ -14,8 +14,8 @@ from commands.site import say_restating
 
 if TYPE_CHECKING:
     from sql.connect import Connection
-    from sql.moments import Since
-    from sql.sites import Changed
+    from sql.plant.moments import Since
+    from sql.plant.sites import Changed
 
 app = typer.Typer(
     no_args_is_help=True, help="The shifts of a site.", rich_markup_mode=None
@@ -43,7 +43,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add a shift, or other weekdays of one there is. Overlaps are refused."""
-    from sql.shifts import Pattern, add_shift
+    from sql.plant.shifts import Pattern, add_shift
 
     pattern = Pattern(
         values.weekdays(days),
@@ -77,7 +77,7 @@ def change(
         raise typer.BadParameter("--break and --no-breaks exclude each other")
     if not (days or start or length or breaks or no_breaks):
         raise typer.BadParameter("say what to change: --days, --start, --length ...")
-    from sql.shifts import ShiftChange, change_shift
+    from sql.plant.shifts import ShiftChange, change_shift
 
     paused = tuple(values.pause(text) for text in breaks or ())
     asked = ShiftChange(
@@ -100,7 +100,7 @@ def end(
     as_json: Json = False,
 ) -> None:
     """Let a shift run no longer, from an instant on."""
-    from sql.shifts import end_shift
+    from sql.plant.shifts import end_shift
 
     with database() as conn:
         done = end_shift(conn, site, name, _since(conn, site, valid_from))
@@ -117,8 +117,8 @@ def list_(site: Site = None, as_json: Json = False) -> None:
 def _since(conn: Connection, site: str, valid_from: str | None) -> Since | None:
     if valid_from is None:
         return None
-    from sql.moments import read_since
-    from sql.sites import timezone_of
+    from sql.plant.moments import read_since
+    from sql.plant.sites import timezone_of
 
     return read_since(valid_from, timezone_of(conn, site))
 
@@ -129,7 +129,7 @@ def _report(conn: Connection, site: str, done: Changed, as_json: bool) -> None:
 
 
 def _print_shifts(conn: Connection, site: str | None, as_json: bool) -> None:
-    from sql.shifts import list_shifts
+    from sql.plant.shifts import list_shifts
 
     shifts = list_shifts(conn, site)
     if as_json:

@@ -66,8 +66,8 @@ def set_(
     counted = None
     if count_breaks is not None:
         counted = values.truth(count_breaks, "--count-breaks")
-    from sql.moments import read_since
-    from sql.sites import SiteChange, set_site, show_site, timezone_of
+    from sql.plant.moments import read_since
+    from sql.plant.sites import SiteChange, set_site, show_site, timezone_of
 
     change = SiteChange(
         timezone=timezone,
@@ -105,7 +105,7 @@ def say_restating(restatement_key: int | None) -> None:
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Every site with the settings in force."""
-    from sql.sites import list_sites
+    from sql.plant.sites import list_sites
 
     with database() as conn:
         sites = list_sites(conn)
@@ -119,8 +119,8 @@ def list_(as_json: Json = False) -> None:
 @app.command("show")
 def show(site: SiteArgument, as_json: Json = False) -> None:
     """One site: settings in force, its shifts, and what was said when."""
-    from sql.shifts import list_shifts
-    from sql.sites import show_site
+    from sql.plant.shifts import list_shifts
+    from sql.plant.sites import show_site
 
     with database() as conn:
         shown = show_site(conn, site) | {"shifts": list_shifts(conn, site)}

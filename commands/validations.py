@@ -112,8 +112,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Verdicts, the newest first."""
+    from sql.plant.sites import rows_of
     from sql.queries import load as queries
-    from sql.sites import rows_of
 
     if verdict not in (None, "right", "wrong"):
         raise typer.BadParameter("--verdict is right or wrong")
@@ -136,8 +136,8 @@ def list_(
 @app.command("accuracy")
 def accuracy(site: Site = None, as_json: Json = False) -> None:
     """How right each model version is, with its 95 % Wilson interval."""
+    from sql.plant.sites import rows_of
     from sql.queries import load as queries
-    from sql.sites import rows_of
 
     with database() as conn:
         rows = rows_of(conn, queries("validations")["accuracy"], {"site": site})
@@ -155,8 +155,8 @@ def parked(
     as_json: Json = False,
 ) -> None:
     """Lines that could not be taken, and why."""
+    from sql.plant.sites import rows_of
     from sql.queries import load as queries
-    from sql.sites import rows_of
 
     asked = {"site": site, "code": code, "limit": limit}
     with database() as conn:

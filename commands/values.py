@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sql.calendar import Break
-    from sql.channels import Quiet
+    from sql.model_health.channels import Quiet
+    from sql.plant.calendar import Break
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FULL_DAYS = (
@@ -85,7 +85,7 @@ def length(text: str, option: str = "--length") -> int:
 
 def pause(text: str) -> Break:
     """`12:00+30m`: a break by its start and length."""
-    from sql.calendar import Break
+    from sql.plant.calendar import Break
 
     start, plus, duration = text.partition("+")
     if not plus:
@@ -97,7 +97,7 @@ def pause(text: str) -> Break:
 
 def quiet_hours(text: str) -> Quiet:
     """`22:00-06:00` (every day), or `sat-sun 00:00-24:00`; 24:00 is the day's end."""
-    from sql.channels import DAY_MIN, Quiet
+    from sql.model_health.channels import DAY_MIN, Quiet
 
     days, _, hours = text.strip().rpartition(" ")
     first, dash, last = hours.partition("-")

@@ -25,7 +25,7 @@ def set_(
     ] = None,
 ) -> None:
     """Name a worker, who is registered if need be."""
-    from sql.registry import set_worker
+    from sql.plant.registry import set_worker
 
     with database() as conn:
         set_worker(conn, site, worker, name=name, pseudonym=pseudonym)
@@ -35,7 +35,7 @@ def set_(
 @app.command("list")
 def list_(site: Site = None, as_json: Json = False) -> None:
     """Workers, those that events made known included."""
-    from sql.registry import list_workers
+    from sql.plant.registry import list_workers
 
     with database() as conn:
         workers = list_workers(conn, site)

@@ -22,7 +22,7 @@ def set_(
     name: Annotated[str | None, option("--name", "A name for people.")] = None,
 ) -> None:
     """Name a workstation, which is registered if need be."""
-    from sql.registry import set_workstation
+    from sql.plant.registry import set_workstation
 
     with database() as conn:
         set_workstation(conn, site, workstation, name=name)
@@ -32,7 +32,7 @@ def set_(
 @app.command("list")
 def list_(site: Site = None, as_json: Json = False) -> None:
     """Workstations, those that events made known included."""
-    from sql.registry import list_workstations
+    from sql.plant.registry import list_workstations
 
     with database() as conn:
         workstations = list_workstations(conn, site)

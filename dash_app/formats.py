@@ -84,3 +84,12 @@ def moment(at: datetime, lag_s: float | None, zone: ZoneInfo) -> str:
 def day(moment: date) -> str:
     """'Fri 20 Nov 2026'."""
     return f"{moment:%a} {moment.day} {moment:%b %Y}"
+
+
+def in_figure(name: str, longest: int | None = None) -> str:
+    """A name as plotly shows it: no markup of its own, and no longer than its room."""
+    if longest is not None and len(name) > longest:
+        # Cut in the middle: what tells Station 1 from Station 2 stands at the end.
+        end = longest // 3
+        name = f"{name[: longest - 1 - end]}\N{HORIZONTAL ELLIPSIS}{name[-end:]}"
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -63,7 +63,7 @@ class Kpis:
 
 @dataclass(frozen=True, slots=True)
 class TrendStep:
-    """An hour, or a production date, of the period."""
+    """An hour, or a production date, of the period; brief: too little for a course."""
 
     hour: datetime | None
     production_date: date | None
@@ -74,6 +74,7 @@ class TrendStep:
     working_s: float
     occupied_s: float
     operating_s: float
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardRow:
-    """One worker; `unobserved_s` counts the shifts the worker was seen in."""
+    """One worker; `unobserved_s` counts the shifts the worker was seen in.
+
+    brief: seen for too little to be ranked.
+    """
 
     site_id: str
     worker_id: str
@@ -101,6 +105,7 @@ class LeaderboardRow:
     absent_s: float
     break_s: float
     unobserved_s: float
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from starlette.middleware.gzip import GZipMiddleware
 
+from dash_app import download
 from dash_app.data import Data
 from dash_app.live import Live
 from dash_app.pages import frame
@@ -57,6 +58,7 @@ def create_app(dsn: str | None = None) -> FastAPI:
     api.mount(server, engine)
     server.add_api_websocket_route("/live", live.serve)
     server.add_api_route(PLOTLY_AT, _plotly, include_in_schema=False)
+    server.add_route(download.PATH, download.Download(data).answer)
     pages = _dash(server, data)
     server.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     server.add_middleware(StaticFromMemory)

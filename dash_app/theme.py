@@ -40,15 +40,16 @@ MANTINE: dict[str, Any] = {
     "colors": {"floor": ACCENT, "dark": DARK},
     "defaultRadius": "md",
     "cursorType": "pointer",
+    "respectReducedMotion": True,
 }
 
 _INK = {"light": "#12161c", "dark": "#e8ebf0"}
-_MUTED = {"light": "#69727f", "dark": "#8792a2"}
+_MUTED = {"light": "#636c79", "dark": "#8792a2"}
 _GRID = {"light": "#eef0f3", "dark": "#1f262f"}
 _LINE = {"light": "#d5dae1", "dark": "#323b47"}
 _SURFACE = {"light": "#ffffff", "dark": "#1b2129"}
 _WORKING = {"light": "#0f8f86", "dark": "#2fb3a8"}
-_UNITS = {"light": "#8e9bc2", "dark": "#6f80b3"}
+_UNITS = {"light": "#8491bb", "dark": "#6f80b3"}
 _SOFT = {"light": "rgba(15, 143, 134, 0.10)", "dark": "rgba(47, 179, 168, 0.13)"}
 _SCALE = {
     "light": [

@@ -125,7 +125,7 @@ def _hour_ticks(local: Sequence[datetime]) -> dict[int, str]:
     ]
     ends = [*firsts[1:], len(local)]
     return {
-        (first + end) // 2: f"{local[first]:%a} {local[first].day}"
+        (first + end) // 2: f"{local[first]:%a}<br>{local[first].day}"
         for first, end in zip(firsts, ends, strict=True)
         if end - first > len(local) / 30  # a few hours have no room for a name
     }

@@ -21,8 +21,8 @@ from typing import Any
 from scheduler.messages import Digest, compose
 from scheduler.post import Message, Outcome, Place, post
 from sql.connect import Connection
+from sql.plant.sites import rows_of
 from sql.queries import load
-from sql.sites import rows_of
 
 #: Longer than a message may take, or it would be told twice.
 LEASE_S = 60.0

@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 from scheduler.tracking import record
 from sql.connect import Connection
 from sql.errors import BadSetting, NotDelivered
+from sql.plant.sites import rows_of
 from sql.queries import load
-from sql.sites import rows_of
 
 WEBHOOK, MLFLOW = "webhook", "mlflow"
 URL = "FLOORPULSE_RETRAINING_WEBHOOK"

@@ -19,9 +19,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import class_row
 
-from sql.calendar_store import ensure_calendar
 from sql.connect import connect
 from sql.errors import UnknownSite
+from sql.plant.calendar_store import ensure_calendar
 from sql.queries import load
 
 _Connection = psycopg.Connection[tuple[object, ...]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sql.zones import zone
+from sql.plant.zones import zone
 
 Row = Mapping[str, Any]
 SPANS = {

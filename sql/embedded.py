@@ -16,14 +16,13 @@ from pathlib import Path
 
 from psycopg.pq import Ping
 
-from sql import embedded_account as accounts
-from sql import embedded_config as config
-from sql import embedded_folders as folders
-from sql import embedded_life as life
-from sql import embedded_process as processes
-from sql.embedded_account import Account
-from sql.embedded_furnish import furnish
-from sql.embedded_state import (
+from sql.errors import ServerError
+from sql.local_server import account as accounts
+from sql.local_server import config, folders, life
+from sql.local_server import process as processes
+from sql.local_server.account import Account
+from sql.local_server.furnish import furnish
+from sql.local_server.state import (
     ServerRecord,
     free_port,
     home_folder,
@@ -35,8 +34,7 @@ from sql.embedded_state import (
     write_if_changed,
     write_record,
 )
-from sql.embedded_timescale import TimescaleBuild, check_build, find_build
-from sql.errors import ServerError
+from sql.local_server.timescale import TimescaleBuild, check_build, find_build
 
 # Commits still reach the system at once, so that a killed server loses none.
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}

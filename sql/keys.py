@@ -15,8 +15,8 @@ from psycopg.types.json import Jsonb
 
 from sql.connect import Connection
 from sql.errors import BadSetting
+from sql.plant.sites import check_identifier, rows_of
 from sql.queries import load
-from sql.sites import check_identifier, rows_of
 
 RIGHTS = ("ingest", "files", "read", "rejects", "validate", "retrain")
 EVENT_TYPES = ("working", "idle", "absent", "product_count")

@@ -29,14 +29,50 @@
     return none(fraction) ? DASH : rate.format(fraction * 100) + "%";
   }
 
+  function nameOf(row) {
+    const named = row.name && row.name !== row.worker_id;
+    return named ? row.name + " (" + row.worker_id + ")" : row.worker_id;
+  }
+
+  function timeBar(row) {
+    const bar = document.createElement("span");
+    bar.className = "fp-time";
+    for (const [field] of STATES.filter(([name]) => row[name] > 0)) {
+      const part = document.createElement("i");
+      part.style.flexGrow = row[field];
+      part.style.background = toneOf(field);
+      bar.append(part);
+    }
+    return bar;
+  }
+
+  function toneOf(field) {
+    return "var(--fp-" + field.replace("_s", "") + ")";
+  }
+
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
   functions.fpHm = hm;
   functions.fpUnits = (value) => (none(value) ? DASH : number.format(value));
   functions.fpRate = (value) => (none(value) ? DASH : rate.format(value));
+  // A cell as text, or an element: the grid's own cells are drawn for a screen only.
+  functions.fpOnPaper = function (column, row) {
+    if (column === "name") return nameOf(row);
+    if (column === "utilization") return percent(row.utilization);
+    if (column === "units") return functions.fpUnits(row.units);
+    if (column === "units_per_hour") return functions.fpRate(row.units_per_hour);
+    if (column === "time") return timeBar(row);
+    return column.endsWith("_s") ? hm(row[column]) : String(row[column]);
+  };
   // Whoever has no number stands below everybody who has one, whichever way it is sorted.
   functions.fpNullsLast = function (a, b, _left, _right, descending) {
     if (none(a) || none(b)) return none(a) && none(b) ? 0 : none(a) === descending ? -1 : 1;
     return a - b;
+  };
+  // Nor does a minute's work lead the table: who has less than ten stands below the rest.
+  functions.fpRank = function (a, b, left, right, descending) {
+    const order = Number(left.data.brief) - Number(right.data.brief);
+    if (order !== 0) return descending ? -order : order;
+    return functions.fpNullsLast(a, b, left, right, descending);
   };
   functions.fpTheme = function (theme) {
     return theme.withParams({
@@ -58,7 +94,7 @@
       columnBorder: false,
       rowHeight: 40,
       headerHeight: 36,
-      cellHorizontalPadding: 12,
+      cellHorizontalPadding: 10,
       iconSize: 12,
     });
   };
@@ -71,7 +107,7 @@
     const named = row.name && row.name !== row.worker_id;
     return React.createElement(
       "span",
-      { className: "fp-worker", title: row.worker_id },
+      { className: "fp-worker", title: nameOf(row), dir: "auto" },
       row.name || row.worker_id,
       named ? React.createElement("small", null, row.worker_id) : null,
     );
@@ -81,7 +117,7 @@
     const width = none(props.value) ? "0" : props.value * 100 + "%";
     return React.createElement(
       "span",
-      { className: "fp-share" },
+      { className: props.data.brief ? "fp-share fp-brief" : "fp-share" },
       React.createElement("b", null, percent(props.value)),
       React.createElement(
         "span",
@@ -105,7 +141,7 @@
           key: field,
           style: {
             flexGrow: row[field],
-            background: "var(--fp-" + field.replace("_s", "") + ")",
+            background: toneOf(field),
           },
         }),
       ),

@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   const HOUR_MS = 3600 * 1000;
+  const FEW_WORKERS = 12;
   const state = { shown: null };
 
   function setProps(id, props) {
@@ -87,6 +88,7 @@
       const name = path === "/models" ? "models" : "overview";
       setProps("nav-overview", { href: "/" + kept });
       setProps("nav-models", { href: "/models" + kept });
+      setProps("download", { href: "/workers.csv" + (search || "") });
       return "fp-page fp-on-" + name;
     },
 
@@ -97,8 +99,27 @@
       return Object.assign({}, figure, { layout: layout });
     },
 
-    // Runs once: the scheme now, and every time it changes.
-    watchScheme: function () {
+    // Bookmarks, tabs and the history of the browser tell one view from another.
+    showTitle: function (title, subtitle) {
+      const [view] = (subtitle || "").split(" \u00b7 ");
+      const said = [title, view].filter((text) => text && text.trim()).join(" \u00b7 ");
+      document.title = said ? said + " \u2013 floorpulse" : "floorpulse";
+    },
+
+    // Workers by name: what does not match is out of sight, nothing is loaded.
+    findWorkers: function (text) {
+      const grid = window.dash_ag_grid && window.dash_ag_grid.getApi("leaderboard");
+      if (grid) grid.setGridOption("quickFilterText", text || "");
+    },
+
+    // A few workers are seen at a glance.
+    offerFinding: function (rows) {
+      return rows && rows.length > FEW_WORKERS ? "fp-find" : "fp-find fp-hidden";
+    },
+
+    // Runs once: the scheme now, and every time it changes; and what paper wants.
+    watchScheme: function (templates) {
+      window.dash_clientside.print.watch(templates);
       document.body.dataset.agThemeMode = currentScheme();
       new MutationObserver(function () {
         document.body.dataset.agThemeMode = currentScheme();

@@ -82,7 +82,7 @@ def _line(page: ModelHealth, days: ConfidenceDays, color: str) -> dict[str, Any]
     alone = len(days.days) < 3
     return {
         "type": "scatter",
-        "name": _name(page, days),
+        "name": formats.in_figure(_name(page, days)),
         "x": [f"{day:%Y-%m-%d}" for day in days.days],
         "y": list(days.means),
         "mode": "lines+markers",

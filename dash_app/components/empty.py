@@ -1,5 +1,6 @@
 """What stands where there is nothing to show, and what to do about it."""
 
+from shlex import quote
 from typing import Any
 
 from dash import html
@@ -25,12 +26,17 @@ def no_site() -> html.Div:
     )
 
 
-def no_events(where: str, link: str | None, last: str | None) -> html.Div:
+def no_events(
+    where: str, link: str | None, last: str | None, site_id: str | None
+) -> html.Div:
     """Nothing in the range; `link` leads to where there is something, on day `last`."""
     if link is None:
+        site = quote(site_id) if site_id else "plant"
         return empty(
             "No events yet",
             f"{where} has no events. They show here as soon as they come in.",
+            "To load some from a file:",
+            [html.Code(f"floorpulse load events.csv --site {site}")],
         )
     return empty(
         "Nothing in this range",

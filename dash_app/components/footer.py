@@ -11,9 +11,9 @@ from dash_app.records import Engine, Stage
 ORDER = ("ingested", "cut", "aggregated", "restating", "drift_checked")
 DONE = {
     "ingested": "Last event stored",
-    "cut": "Durations cut up to",
+    "cut": "Durations up to",
     "aggregated": "Numbers up to",
-    "drift_checked": "Drift checked",
+    "drift_checked": "Models checked",
 }
 
 
@@ -60,5 +60,5 @@ def _stage(stage: Stage, zone: ZoneInfo) -> html.Span:
 
 def _restating(stage: Stage) -> str:
     if stage.ok:
-        return "Nothing to restate"
-    return f"Restating the past, {formats.percent(stage.progress, 0)} done"
+        return "Nothing to recount"
+    return f"Counting the past again, {formats.percent(stage.progress, 0)} done"

@@ -1,5 +1,6 @@
 """Workstation by hour: the share of the scheduled time in which somebody was there."""
 
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,11 @@ from dash_app.records import HeatmapCell, Overview
 LEAST_HEIGHT = 340
 SHOWN_HEIGHT = 440
 ROW_HEIGHT = 26
-TALLEST_ROW = 64
+TALLEST_ROW = 96
 AROUND = 48
+LONGEST_NAME = 20
+_Row = tuple[str, str]
+_ColumnOf = Callable[[HeatmapCell], str]
 COLORS = {"cmin": 0, "cmax": 1, "showscale": False}
 HOVER = (
     "<b>%{customdata[0]}</b>, %{customdata[1]}<br>"
@@ -23,19 +27,21 @@ HOVER = (
 
 def heatmap_figure(page: Overview) -> dict[str, Any]:
     """A bare plotly figure: colours come from the template, in the browser."""
-    columns = _columns(page.heatmap)
+    column_of = _column_of(page.heatmap)
+    columns = _columns(page.heatmap, column_of)
     rows = sorted({(cell.site_id, cell.workstation_id) for cell in page.heatmap})
     names = _names(page)
     labels = _labels(page, columns)
-    shares, texts = _matrix(page, rows, columns)
+    shares, said = _matrix(page, rows, columns, column_of)
     every = max(1, -(-len(columns) // 6))
+    scrolls = _height(len(rows)) > SHOWN_HEIGHT
     bare = {"showgrid": False, "showline": False, "ticks": ""}
     trace = {
         "type": "heatmap",
         "z": shares,
         "customdata": [
-            [[names[row], *cell] for cell in zip(labels, said, strict=True)]
-            for row, said in zip(rows, texts, strict=True)
+            [(formats.in_figure(names[row]), *cell) for cell in line]
+            for row, line in zip(rows, said, strict=True)
         ],
         "coloraxis": "coloraxis",
         "hoverongaps": False,
@@ -43,18 +49,20 @@ def heatmap_figure(page: Overview) -> dict[str, Any]:
     }
     layout = {
         "height": _height(len(rows)),
-        "margin": {"l": 8, "r": 4, "t": 4, "b": 26},
+        "margin": {"l": 8, "r": 4, "t": 26 if scrolls else 4, "b": 26},
         "coloraxis": COLORS,
         "xaxis": {
             **bare,
             "tickvals": list(range(0, len(columns), every)),
             "ticktext": labels[::every],
             "tickangle": 0,
+            # Where the foot is out of sight at first, the hours stand on top.
+            "side": "top" if scrolls else "bottom",
         },
         "yaxis": {
             **bare,
             "tickvals": list(range(len(rows))),
-            "ticktext": [names[row] for row in rows],
+            "ticktext": [formats.in_figure(names[row], LONGEST_NAME) for row in rows],
             "autorange": "reversed",
             "ticklabelstandoff": 6,
         },
@@ -64,20 +72,21 @@ def heatmap_figure(page: Overview) -> dict[str, Any]:
 
 
 def _matrix(
-    page: Overview, rows: list[tuple[str, str]], columns: list[str]
-) -> tuple[list[list[float | None]], list[list[str]]]:
-    """Shares and what to say of them, by row and column."""
+    page: Overview, rows: list[_Row], columns: list[str], column_of: _ColumnOf
+) -> tuple[list[list[float | None]], list[list[tuple[str, str]]]]:
+    """Shares, and when they are and what to say of them, by row and column."""
+    zone = ZoneInfo(page.timezone)
     place = {column: i for i, column in enumerate(columns)}
     line = {row: i for i, row in enumerate(rows)}
     shares: list[list[float | None]] = [[None] * len(columns) for _ in rows]
-    texts: list[list[str]] = [[""] * len(columns) for _ in rows]
+    said = [[("", "")] * len(columns) for _ in rows]
     for cell in page.heatmap:
-        column = place.get(_column(cell))
+        column = place.get(column_of(cell))
         if column is not None:
             row = line[cell.site_id, cell.workstation_id]
             shares[row][column] = cell.utilization
-            texts[row][column] = _text(cell)
-    return shares, texts
+            said[row][column] = (_clock(cell, zone), _text(cell))
+    return shares, said
 
 
 def shown_height(page: Overview) -> int:
@@ -101,10 +110,20 @@ def scale_legend() -> html.Span:
     )
 
 
-def _columns(cells: list[HeatmapCell]) -> list[str]:
+def _columns(cells: list[HeatmapCell], column_of: _ColumnOf) -> list[str]:
     """In order of time; hours that were not scheduled only where none was."""
-    scheduled = {_column(cell) for cell in cells if cell.scheduled_s > 0}
-    return sorted(scheduled or {_column(cell) for cell in cells})
+    scheduled = {column_of(cell) for cell in cells if cell.scheduled_s > 0}
+    return sorted(scheduled or {column_of(cell) for cell in cells})
+
+
+def _column_of(cells: list[HeatmapCell]) -> _ColumnOf:
+    """Sites half an hour apart share the columns of whole hours: each with its own
+    they would be a fence. Not where a workstation has both: clocks change by half
+    an hour in some places.
+    """
+    minutes = {c.time_of_day.minute for c in cells if c.time_of_day is not None}
+    whole = {(c.site_id, c.workstation_id, _whole_hour(c)) for c in cells}
+    return _whole_hour if len(minutes) > 1 and len(whole) == len(cells) else _column
 
 
 def _column(cell: HeatmapCell) -> str:
@@ -114,12 +133,21 @@ def _column(cell: HeatmapCell) -> str:
     return "" if cell.time_of_day is None else f"{cell.time_of_day:%H:%M}"
 
 
+def _whole_hour(cell: HeatmapCell) -> str:
+    return "" if cell.time_of_day is None else f"{cell.time_of_day:%H}:00"
+
+
+def _clock(cell: HeatmapCell, zone: ZoneInfo) -> str:
+    """When the hour of a cell begins."""
+    return f"{cell.hour.astimezone(zone):%H:%M}" if cell.hour else _column(cell)
+
+
 def _labels(page: Overview, columns: list[str]) -> list[str]:
     if page.by_time_of_day:
         return columns
     zone = ZoneInfo(page.timezone)
-    hours = {_column(c): c.hour for c in page.heatmap if c.hour is not None}
-    return [f"{hours[column].astimezone(zone):%H:%M}" for column in columns]
+    clocks = {_column(cell): _clock(cell, zone) for cell in page.heatmap}
+    return [clocks[column] for column in columns]
 
 
 def _names(page: Overview) -> dict[tuple[str, str], str]:

@@ -6,8 +6,10 @@ from dataclasses import fields
 from typing import Any
 
 import dash_ag_grid as dag
+import dash_mantine_components as dmc
 from dash import html
 
+from dash_app.elements import aria
 from dash_app.records import LeaderboardRow
 
 ROW_HEIGHT = 40
@@ -16,18 +18,18 @@ LARGEST_HEIGHT = 560
 WIDEST_NAME = 180
 # field, header, format of grid.js, tooltip, least width
 NUMBERS = (
-    ("units", "Units", "fpUnits", "Units counted, also in breaks", 84),
-    ("units_per_hour", "Units / h", "fpRate", "Units per hour of working time", 84),
-    ("working_s", "Working", "fpHm", "Hours and minutes", 84),
-    ("idle_s", "Idle", "fpHm", "At a workstation and not working", 84),
-    ("absent_s", "Absent", "fpHm", "Seen to be away from the workstation", 84),
-    ("break_s", "Break", "fpHm", "In a break of the shift: not judged", 84),
+    ("units", "Units", "fpUnits", "Units counted, also in breaks", 80),
+    ("units_per_hour", "Units / h", "fpRate", "Units per hour of working time", 80),
+    ("working_s", "Working", "fpHm", "Hours and minutes", 80),
+    ("idle_s", "Idle", "fpHm", "At a workstation and not working", 80),
+    ("absent_s", "Absent", "fpHm", "Seen to be away from the workstation", 80),
+    ("break_s", "Break", "fpHm", "In a break of the shift: not judged", 80),
     (
         "unobserved_s",
         "Unobserved",
         "fpHm",
         "Of the shifts this worker was seen in: no camera says anything",
-        108,
+        104,
     ),
 )
 FIELDS = tuple(field.name for field in fields(LeaderboardRow))
@@ -56,6 +58,7 @@ def leaderboard() -> dag.AgGrid:
             "sortingOrder": ["desc", "asc"],
             "flex": 1,
             "minWidth": 84,
+            "getQuickFilterText": {"function": "''"},
         },
         dashGridOptions={
             "theme": {"function": "fpTheme(themeQuartz)"},
@@ -63,6 +66,7 @@ def leaderboard() -> dag.AgGrid:
             "suppressCellFocus": True,
             "suppressNoRowsOverlay": True,
             "enableCellTextSelection": True,
+            "localeText": {"noMatchingRows": "No worker of that name"},
         },
         style={"height": AROUND + 6 * ROW_HEIGHT},
         dangerously_allow_code=False,
@@ -78,6 +82,36 @@ def row_data(rows: list[LeaderboardRow]) -> list[dict[str, Any]]:
     """Rows as the grid takes them."""
     # Not asdict: it copies deeply, which takes ten times as long.
     return [{name: getattr(row, name) for name in FIELDS} for row in rows]
+
+
+def tools() -> html.Div:
+    """Beside the title: the colours' meaning, a worker to find, the file."""
+    return html.Div([legend(), _find(), _download()], className="fp-tools")
+
+
+def _find() -> dmc.TextInput:
+    """In sight where there are more workers than the eye counts (page.js)."""
+    return dmc.TextInput(
+        id="find",
+        value="",
+        placeholder="Find a worker",
+        size="xs",
+        w=160,
+        className="fp-find fp-hidden",
+        **aria(label="Find a worker"),
+    )
+
+
+def _download() -> html.A:
+    """page.js writes the address: the file is of the view in sight."""
+    return html.A(
+        "Download CSV",
+        href="/workers.csv",
+        id="download",
+        className="fp-download",
+        download="",
+        title="These workers as a file for a spreadsheet",
+    )
 
 
 def legend() -> html.Div:
@@ -104,6 +138,9 @@ def columns(
             "width": _name_width(rows),
             "flex": 0,
             "pinned": "left",
+            "getQuickFilterText": {
+                "function": "params.data.name + ' ' + params.data.worker_id"
+            },
             "sortingOrder": ["asc", "desc"],
         },
         *([site] if several_sites else []),
@@ -113,17 +150,18 @@ def columns(
             "cellRenderer": "FpShare",
             "minWidth": 114,
             "flex": 1.5,
-            "sort": "desc",
-            "comparator": {"function": "fpNullsLast"},
-            "headerTooltip": "Working time as a share of working and idle time",
+            "initialSort": "desc",
+            "comparator": {"function": "fpRank"},
+            "headerTooltip": "Working time as a share of working and idle time; "
+            "under ten minutes of these stand below, unranked",
         },
         {
-            "headerName": "Where the time went",
+            "headerName": "Time spent",
             "field": "working_s",
             "colId": "time",
             "cellRenderer": "FpTime",
             "sortable": False,
-            "minWidth": 120,
+            "minWidth": 100,
             "flex": 2.4,
         },
         *(_number(*column) for column in NUMBERS),

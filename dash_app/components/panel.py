@@ -4,6 +4,8 @@ from typing import Any
 
 from dash import dcc, html
 
+from dash_app.elements import aria
+
 
 def panel(title: Any, note: Any, body: Any, **attributes: Any) -> html.Section:
     """`note` may be any element; it stands at the right of the title."""
@@ -20,9 +22,7 @@ def panel(title: Any, note: Any, body: Any, **attributes: Any) -> html.Section:
     )
 
 
-def graph(name: str) -> dcc.Graph:
-    """A figure that fills its card, without a tool bar."""
-    return dcc.Graph(
-        id=name,
-        config={"displayModeBar": False, "responsive": True},
-    )
+def graph(name: str, said: str) -> html.Div:
+    """A figure that fills its card; `said` to those who do not see it."""
+    figure = dcc.Graph(id=name, config={"displayModeBar": False, "responsive": True})
+    return html.Div(figure, role="img", **aria(label=said))

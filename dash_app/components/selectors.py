@@ -37,6 +37,7 @@ def selectors() -> html.Div:
                     value="today",
                     size="sm",
                     fullWidth=True,
+                    **aria(label="Range"),
                 ),
                 className="fp-ranges",
             ),

@@ -11,7 +11,7 @@ from dash_app.components.sparkline import sparkline
 from dash_app.components.table import table
 from dash_app.elements import aria, marks
 from dash_app.model_records import ModelHealth, Signal
-from sql.drift import SIGNALS
+from sql.model_health.drift import SIGNALS
 
 HEADS = {
     "confidence_drop": "Drop",
@@ -21,6 +21,15 @@ HEADS = {
     "rolling_low": "Rolling",
     "state_mix": "States",
     "rate_shift": "Rate",
+}
+HINTS = {
+    "Drop": "Mean confidence, against that of the baseline",
+    "Low": "Mean confidence, against a fixed limit",
+    "Spread": "Standard deviation of the confidence",
+    "Shape": "How confidence is distributed, against the baseline",
+    "Rolling": "Mean confidence of the last 100 events",
+    "States": "Shares of working, idle and absent, against the baseline",
+    "Rate": "Units in an hour, against the same hours of the weeks before",
 }
 SPANS = {
     "hour": "last hour",
@@ -39,7 +48,7 @@ def signals_table(page: ModelHealth) -> html.Div:
     shown = sorted(found, key=lambda key: _place(key, found[key]))[:MOST_ROWS]
     courses: dict[_Key, Sequence[float]] = {
         (c.site_id, c.model_version, c.camera_id): c.means for c in page.cameras
-    }
+    } | {(d.site_id, d.model_version, None): d.means for d in page.days}
     heads = ["Version", "Camera", "31 days", ">Confidence", ">Baseline"]
     if page.site is None:
         heads.insert(0, "Site")
@@ -49,6 +58,7 @@ def signals_table(page: ModelHealth) -> html.Div:
         rows,
         "signals",
         "No verdict yet: a model needs seven days and 500 events.",
+        HINTS,
     )
 
 

@@ -1,6 +1,7 @@
 """A plain table for a few rows: the browser's own, readable by everybody."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from dash import html
@@ -11,17 +12,22 @@ SIDES = {">": "fp-right", "|": "fp-centre"}
 
 
 def table(
-    heads: Sequence[str], rows: Sequence[Sequence[Any]], name: str, nothing: str
+    heads: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    name: str,
+    nothing: str,
+    hints: Mapping[str, str] = MappingProxyType({}),
 ) -> html.Div:
     """`heads` that begin with '>' stand at the right, with '|' in the middle.
 
     Without rows: `nothing`, a sentence. `name` is for tests and people's tools.
+    `hints`: what a head means, where its word is too short to say it.
     """
     if not rows:
         return html.Div(nothing, className="fp-nothing", **marks(table=name))
     sides = [SIDES.get(head[:1], "") for head in heads]
     cells = list(zip(heads, sides, strict=True))
-    head = [html.Th(text.lstrip(">|"), className=side) for text, side in cells]
+    head = [_head(text.lstrip(">|"), side, hints) for text, side in cells]
     body = [
         html.Tr(
             [html.Td(cell, className=s) for cell, s in zip(row, sides, strict=True)]
@@ -33,6 +39,10 @@ def table(
         className="fp-scroll",
         **marks(table=name),
     )
+
+
+def _head(text: str, side: str, hints: Mapping[str, str]) -> html.Th:
+    return html.Th(text, className=side, scope="col", title=hints.get(text, ""))
 
 
 def two_lines(first: Any, second: Any) -> html.Div:

@@ -13,6 +13,7 @@ SHIFT_FILL = "rgba(120, 132, 150, 0.07)"
 BREAK_FILL = "rgba(120, 132, 150, 0.16)"
 PARTIAL_OPACITY = 0.45
 NAMED_BANDS_UP_TO = 8
+LONGEST_NAME = 18
 LAYOUT: dict[str, Any] = {
     "hovermode": "x unified",
     "hoversubplots": "axis",
@@ -85,7 +86,7 @@ def _utilization(
 ) -> list[dict[str, Any]]:
     """A line over the shifts; outside them points: a minute's work is no tendency."""
     inside = scheduled(axis, page.bands)
-    shares = [step.utilization if step else None for step in course]
+    shares = [step.utilization if step and not step.brief else None for step in course]
     line = [y if within else None for y, within in zip(shares, inside, strict=True)]
     outside = [None if within else y for y, within in zip(shares, inside, strict=True)]
     held = [i for i, y in enumerate(line) if y is not None]
@@ -126,14 +127,15 @@ def _units_ticks(course: list[TrendStep | None]) -> dict[str, Any]:
     most = max((step.units for step in course if step), default=0)
     if most < 4:
         return {"range": [0, max(1, most) * 1.08], "tickvals": [*range(most + 1)]}
-    return {"rangemode": "tozero", "nticks": 4}
+    return {"rangemode": "tozero", "nticks": 5}
 
 
 def _beside(step: TrendStep | None) -> str:
     if step is None:
         return ""
     rate = formats.number(step.production_rate, 1)
-    return f"({rate} / h, {step.active_workers} workers)"
+    workers = "worker" if step.active_workers == 1 else "workers"
+    return f"({rate} / h, {step.active_workers} {workers})"
 
 
 def _opacities(page: Overview, axis: Timeline) -> list[float]:
@@ -168,7 +170,7 @@ def _names(axis: Timeline, bands: list[Band]) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "text": band.shift,
+            "text": formats.in_figure(band.shift, LONGEST_NAME),
             "xref": "x",
             "yref": "paper",
             "x": (axis.position(band.starts_at) + axis.position(band.ends_at)) / 2,

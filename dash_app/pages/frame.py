@@ -88,6 +88,21 @@ def _register_in_browser(app: Any) -> None:
         Input("url", "search"),
     )
     app.clientside_callback(
+        ClientsideFunction(page, "showTitle"),
+        Input("title", "children"),
+        Input("subtitle", "children"),
+    )
+    app.clientside_callback(
+        ClientsideFunction(page, "findWorkers"),
+        Input("find", "value"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction(page, "offerFinding"),
+        Output("find", "className"),
+        Input("leaderboard", "rowData"),
+    )
+    app.clientside_callback(
         ClientsideFunction(page, "showControls"),
         Output("window", "className"),
         Input("controls", "data"),

@@ -123,7 +123,10 @@ def content() -> html.Div:
                     panel(
                         "Confidence by day",
                         html.Div(id="confidence-legend", className="fp-legend"),
-                        graph("confidence"),
+                        graph(
+                            "confidence",
+                            "Chart: mean confidence of each version by day",
+                        ),
                     ),
                     panel("Alerts", None, html.Div(id="alerts")),
                 ],

@@ -6,7 +6,7 @@ from typing import Any
 import dash
 from dash import Output, html
 
-from dash_app import wording
+from dash_app import formats, wording
 from dash_app.components.banner import banner
 from dash_app.components.empty import empty, no_events, no_site
 from dash_app.components.heatmap import heatmap_figure, scale_legend
@@ -15,8 +15,8 @@ from dash_app.components.leaderboard import (
     columns,
     grid_height,
     leaderboard,
-    legend,
     row_data,
+    tools,
 )
 from dash_app.components.panel import graph, panel
 from dash_app.components.selectors import controls
@@ -97,7 +97,7 @@ def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[An
         row_data(page.leaderboard),
         columns(page.leaderboard, several_sites=page.site is None),
         grid_height(len(page.leaderboard)),
-        f"{len(page.leaderboard)} seen",
+        f"{len(page.leaderboard)} seen, times in h:mm",
         "fp-content",
         None,
         None,
@@ -106,15 +106,20 @@ def _filled(page: Overview, sites: list[Site], selection: Selection) -> tuple[An
 
 
 def _course(page: Overview) -> list[TrendStep]:
-    """Steps for the small lines; one that still runs would look like a fall."""
-    return page.course[:-1] if page.period.running else page.course
+    """Steps for the small lines; one that still runs would look like a fall, and one
+    with a minute's work before the shift like a peak.
+    """
+    course = page.course[:-1] if page.period.running else page.course
+    return [step for step in course if not step.brief] or course
 
 
 def _empty_range(
     page: Overview, sites: list[Site], selection: Selection
 ) -> tuple[Any, ...]:
-    last = f"{page.last_date:%d %b %Y}" if page.last_date else None
-    nothing = no_events(wording.title(page), wording.link_to_last(page), last)
+    last = formats.day(page.last_date) if page.last_date else None
+    site_id = page.site.site_id if page.site else None
+    link = wording.link_to_last(page)
+    nothing = no_events(wording.title(page), link, last, site_id)
     shown = _nothing(nothing, wording.title(page), sites, selection)
     shape = controls(selection, sites, page.site, wording.window_of_controls(page))
     return (shown[0], wording.subtitle(page, selection), shape, *shown[3:])
@@ -150,14 +155,21 @@ def content() -> html.Div:
             html.Div(skeleton_cards(), id="kpis", className="fp-kpis"),
             html.Div(
                 [
-                    panel("Utilization and units", trend_legend(), graph("trend")),
+                    panel(
+                        "Utilization and units",
+                        trend_legend(),
+                        graph("trend", "Chart: utilization and units over time"),
+                    ),
                     panel(
                         [
                             "Workstations ",
                             html.Span(id="heatmap-note", className="fp-panel-note"),
                         ],
                         scale_legend(),
-                        html.Div(graph("heatmap"), className="fp-scroll"),
+                        html.Div(
+                            graph("heatmap", "Chart: occupied share of workstations"),
+                            className="fp-scroll",
+                        ),
                     ),
                 ],
                 className="fp-row",
@@ -167,7 +179,7 @@ def content() -> html.Div:
                     "Workers ",
                     html.Span(id="leaderboard-note", className="fp-panel-note"),
                 ],
-                legend(),
+                tools(),
                 leaderboard(),
             ),
         ],

@@ -25,7 +25,7 @@ from etl.readers.ndjson import text_of
 from etl.shape.codes import LONGEST_IDENTIFIER, LONGEST_S, MOST_UNITS
 from etl.shape.rules import EVENT_TYPES, FUTURE_US, PRODUCT_COUNT
 from etl.shape.time import instant_us
-from sql.wall_clock import DAY, micros, moment
+from sql.plant.wall_clock import DAY, micros, moment
 
 _TYPE_CODES = {name: code for code, name in enumerate(EVENT_TYPES)}
 _REAL = struct.Struct("f")

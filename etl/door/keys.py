@@ -18,7 +18,7 @@ from etl.shape.rules import DEFAULT_RULES, SiteRules
 from etl.shape.time import ZoneSpan
 from sql import queries
 from sql.connect import Connection
-from sql.wall_clock import DAY, moment
+from sql.plant.wall_clock import DAY, moment
 
 # Column of the events, column of its key, and which kind of thing it names.
 _KINDS = (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from etl.door.parts import VALUES
 from etl.shape.codes import REJECT_SCHEMA
-from sql.wall_clock import DAY, HOUR, SECOND, micros, moment
+from sql.plant.wall_clock import DAY, HOUR, SECOND, micros, moment
 
 LATE_US = 5 * 60 * SECOND
 _MILLISECOND = SECOND // 1000

@@ -12,7 +12,7 @@ from etl.door.keys import Arrival, KeyBook
 from etl.shape.codes import REJECT_SCHEMA
 from etl.shape.rules import EVENT_SCHEMA, shape, sites_named
 from etl.shape.time import NaiveTimes
-from sql.wall_clock import DAY
+from sql.plant.wall_clock import DAY
 
 IDENTITY = ("worker_key", "time_us", "workstation_key", "event_type")
 VALUES = ("confidence", "count", "duration_s")

@@ -19,7 +19,7 @@ from etl.door.copy import POSTGRES_EPOCH_US, TIME, copy_rows
 from etl.door.parts import IDENTITY, VALUES, Part
 from sql import queries
 from sql.connect import Connection
-from sql.wall_clock import moment
+from sql.plant.wall_clock import moment
 
 # Keys looked up to learn whether rows of a batch are there already.
 _SAMPLE = 128

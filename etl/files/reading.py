@@ -18,7 +18,7 @@ from etl.readers.pattern import PatternReader
 from etl.readers.preset_codes import Codes, codes_of
 from etl.readers.presets import Preset, extracted, preset_of
 from sql.errors import BadSetting
-from sql.zones import zone
+from sql.plant.zones import zone
 
 
 @dataclass(frozen=True)

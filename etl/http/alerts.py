@@ -11,7 +11,7 @@ from etl.http.access import Access
 from etl.http.lists import newest_first
 from etl.http.pages import After, Limit, SiteOf, page, tagged
 from etl.http.reader import Reader
-from etl.http.schema import READ_ERRORS, answer
+from etl.http.schema import page_answers
 
 State = Literal["unresolved", "open", "acknowledged", "snoozed", "resolved", "all"]
 _AT = "2026-11-20T10:15:00Z"
@@ -42,12 +42,8 @@ _ALERT: dict[str, Any] = {
 def alert_routes(access: Access, reader: Reader) -> APIRouter:
     """The route that lists alerts."""
     routes = APIRouter(tags=["alerts"])
-    responses: dict[int | str, dict[str, Any]] = {
-        200: answer("Alerts", {"rows": [_ALERT], "next": None}),
-        **READ_ERRORS,
-    }
 
-    @routes.get("/alerts", summary="Alerts", responses=responses)
+    @routes.get("/alerts", summary="Alerts", responses=page_answers("Alerts", _ALERT))
     async def alerts(
         request: Request,
         site: SiteOf = None,

@@ -88,8 +88,7 @@ class NotAllowed(InputError):  # noqa: N818 - says what is wrong, as its sibling
 def file_routes(access: Access, dsn: str) -> APIRouter:
     """The route that takes files."""
     routes = APIRouter(tags=["events in"])
-    loads = ThreadPoolExecutor(LOADS_AT_ONCE, "put file")
-    running = 0
+    loads = _Loads(dsn)
 
     @routes.put(
         "/events/file",
@@ -103,18 +102,33 @@ def file_routes(access: Access, dsn: str) -> APIRouter:
         Stored block by block while it comes. What was cut off goes on where it was when
         the same content is sent again. The answer tells the first 1,000 parked rows.
         """
-        nonlocal running
         caller = await access.caller(request, "files")
-        reading = asked.reading()
-        if running >= LOADS_AT_ONCE:
+        return json_answer(await loads.load(request, caller, asked.reading()))
+
+    return routes
+
+
+class _Loads:
+    """Loads a few files at once, each in a thread; refuses more than those."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn, self._running = dsn, 0
+        self._threads = ThreadPoolExecutor(LOADS_AT_ONCE, "put file")
+
+    async def load(
+        self, request: Request, caller: Caller, reading: Reading
+    ) -> dict[str, Any]:
+        """What became of the body; ApiError where it did not come in whole."""
+        if self._running >= LOADS_AT_ONCE:
             raise unavailable("Other files are coming in; send it again later.", 10)
-        running += 1
-        pipe = Pipe(asyncio.get_running_loop())
-        work = _Work(dsn, caller, reading, pipe)
-        loading = asyncio.get_running_loop().run_in_executor(loads, work.run)
+        self._running += 1
+        loop = asyncio.get_running_loop()
+        pipe = Pipe(loop)
+        work = _Work(self._dsn, caller, reading, pipe)
+        loading = loop.run_in_executor(self._threads, work.run)
         try:
             await _feed(request, pipe, loading)
-            return json_answer(_told(await loading))
+            return _told(await loading)
         except (FloorpulseError, psycopg.Error) as error:
             raise _refused(error) from error
         except OSError as error:
@@ -123,9 +137,7 @@ def file_routes(access: Access, dsn: str) -> APIRouter:
         finally:
             pipe.fail(InputError("The body was cut short."))
             await asyncio.wait([loading])
-            running -= 1
-
-    return routes
+            self._running -= 1
 
 
 class _Work:

@@ -21,7 +21,8 @@ from etl.http.pages import (
     tagged,
 )
 from etl.http.reader import Reader
-from etl.http.schema import EVENT, READ_ERRORS, answer
+from etl.http.schema import EVENT, page_answers
+from etl.shape.codes import IDENTITY
 
 _NOW = "2026-11-20T10:12:00Z"
 _WORKER = {"site_id": "plant", "worker_id": "W1", "name": "Ada", "pseudonym": "P-17"}
@@ -39,61 +40,75 @@ _MORE = {"count": 0, "duration_s": None, "model_version": None, "camera_id": Non
 _STORED = EVENT | _MORE | {"ingested_at": _NOW, "latency_s": 0.4}
 
 
-def _page(description: str, row: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: answer(description, {"rows": [row], "next": None}), **READ_ERRORS}
-
-
 def list_routes(access: Access, reader: Reader) -> APIRouter:
     """The routes that list."""
+    lists = _Lists(access, reader)
     routes = APIRouter(tags=["what there is"])
-
-    @routes.get("/sites", summary="Sites", responses=_page("Sites", _SITE))
-    async def sites(
-        request: Request, after: After = None, limit: Limit = 1000
-    ) -> Response:
-        """Sites in order of their ids; `now`: up to when their metrics count."""
-        caller = await access.caller(request, "read")
-        (key,) = keys_of(after, 1)
-        values = {"sites": caller.only(), "after": key, "limit": limit + 1}
-        rows = await reader.rows("sites", values)
-        return tagged(request, page(rows, limit, ["site_id"]))
-
-    @routes.get("/workers", summary="Workers", responses=_page("Workers", _WORKER))
-    async def workers(
-        request: Request, site: SiteOf = None, after: After = None, limit: Limit = 1000
-    ) -> Response:
-        """Workers, those that events made known included."""
-        rows = await registered(request, "workers", site, after, limit)
-        return tagged(request, page(rows, limit, ["site_id", "worker_id"]))
-
-    @routes.get(
+    routes.get("/sites", summary="Sites", responses=page_answers("Sites", _SITE))(
+        lists.sites
+    )
+    routes.get(
+        "/workers", summary="Workers", responses=page_answers("Workers", _WORKER)
+    )(lists.workers)
+    routes.get(
         "/workstations",
         summary="Workstations",
-        responses=_page("Workstations", _BENCH | _REGISTERED),
-    )
+        responses=page_answers("Workstations", _BENCH | _REGISTERED),
+    )(lists.workstations)
+    routes.get(
+        "/events", summary="Recent events", responses=page_answers("Events", _STORED)
+    )(lists.events)
+    return routes
+
+
+class _Lists:
+    """Pages of what a caller may see."""
+
+    def __init__(self, access: Access, reader: Reader) -> None:
+        self._access, self._reader = access, reader
+
+    async def sites(
+        self, request: Request, after: After = None, limit: Limit = 1000
+    ) -> Response:
+        """Sites in order of their ids; `now`: up to when their metrics count."""
+        caller = await self._access.caller(request, "read")
+        (key,) = keys_of(after, 1)
+        values = {"sites": caller.only(), "after": key, "limit": limit + 1}
+        rows = await self._reader.rows("sites", values)
+        return tagged(request, page(rows, limit, ["site_id"]))
+
+    async def workers(
+        self,
+        request: Request,
+        site: SiteOf = None,
+        after: After = None,
+        limit: Limit = 1000,
+    ) -> Response:
+        """Workers, those that events made known included."""
+        rows = await self._registered(request, "workers", site, after, limit)
+        return tagged(request, page(rows, limit, ["site_id", "worker_id"]))
+
     async def workstations(
-        request: Request, site: SiteOf = None, after: After = None, limit: Limit = 1000
+        self,
+        request: Request,
+        site: SiteOf = None,
+        after: After = None,
+        limit: Limit = 1000,
     ) -> Response:
         """Workstations, those that events made known included."""
-        rows = await registered(request, "workstations", site, after, limit)
+        rows = await self._registered(request, "workstations", site, after, limit)
         return tagged(request, page(rows, limit, ["site_id", "workstation_id"]))
 
-    async def registered(
-        request: Request, query: str, site: str | None, after: str | None, limit: int
-    ) -> list[dict[str, Any]]:
-        caller = await access.caller(request, "read")
-        after_site, after_id = keys_of(after, 2)
-        values = {"after_site": after_site, "after_id": after_id, "limit": limit + 1}
-        return await reader.rows(query, values | {"sites": asked(caller, site)})
-
-    @routes.get("/events", summary="Recent events", responses=_page("Events", _STORED))
     async def events(
-        request: Request, site: SiteOf = None, after: After = None, limit: Limit = 100
+        self,
+        request: Request,
+        site: SiteOf = None,
+        after: After = None,
+        limit: Limit = 100,
     ) -> Response:
         """Events of the last 24 hours, the newest first."""
-        caller = await access.caller(request, "read")
-        keys = ["time", "site_id", "worker_id", "workstation_id", "event_type"]
-        time, site_id, worker, bench, kind = keys_of(after, len(keys))
+        caller = await self._access.caller(request, "read")
+        time, site_id, worker, bench, kind = keys_of(after, len(IDENTITY))
         values = {
             "sites": asked(caller, site),
             "after_time": instant(time),
@@ -103,10 +118,26 @@ def list_routes(access: Access, reader: Reader) -> APIRouter:
             "after_type": kind,
             "limit": limit + 1,
         }
-        rows = await reader.rows("recent_events", values)
-        return tagged(request, page(rows, limit, keys))
+        rows = await self._reader.rows("recent_events", values)
+        return tagged(request, page(rows, limit, IDENTITY))
 
-    return routes
+    async def _registered(
+        self,
+        request: Request,
+        query: str,
+        site: str | None,
+        after: str | None,
+        limit: int,
+    ) -> list[dict[str, Any]]:
+        caller = await self._access.caller(request, "read")
+        after_site, after_id = keys_of(after, 2)
+        values = {
+            "sites": asked(caller, site),
+            "after_site": after_site,
+            "after_id": after_id,
+            "limit": limit + 1,
+        }
+        return await self._reader.rows(query, values)
 
 
 def asked(caller: Caller, site: str | None) -> list[str] | None:

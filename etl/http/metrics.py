@@ -25,8 +25,8 @@ from etl.http.pages import (
 from etl.http.reader import Reader
 from etl.http.schema import READ_ERRORS, answer
 from sql.errors import BadSetting
-from sql.moments import read_time
-from sql.zones import zone
+from sql.plant.moments import read_time
+from sql.plant.zones import zone
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(hours=24)
 _FOUND = {
@@ -76,41 +76,54 @@ Asked = Annotated[Window, Depends()]
 
 def metric_routes(access: Access, reader: Reader) -> APIRouter:
     """The routes that tell metrics."""
+    metrics = _Metrics(access, reader)
     routes = APIRouter(prefix="/metrics", tags=["metrics"])
+    for path, summary, handler in (
+        ("/factory", "A site, or all sites", metrics.factory),
+        ("/workers", "Workers of a site", metrics.workers),
+        ("/workstations", "Workstations of a site", metrics.workstations),
+    ):
+        routes.add_api_route(path, handler, summary=summary, responses=_ANSWERS)
+    return routes
 
-    @routes.get("/factory", summary="A site, or all sites", responses=_ANSWERS)
-    async def factory(request: Request, window: Asked) -> Response:
+
+class _Metrics:
+    """Asks SQL for the metrics of a window, and says up to when they count."""
+
+    def __init__(self, access: Access, reader: Reader) -> None:
+        self._access, self._reader = access, reader
+
+    async def factory(self, request: Request, window: Asked) -> Response:
         """One row. Ratios are fractions of 1, null without denominator."""
-        return await tell(request, "factory", window)
+        return await self._tell(request, "factory", window)
 
-    @routes.get("/workers", summary="Workers of a site", responses=_ANSWERS)
     async def workers(
-        request: Request, window: Asked, after: After = None, limit: Limit = 1000
+        self, request: Request, window: Asked, after: After = None, limit: Limit = 1000
     ) -> Response:
         """A row per worker that is registered, in order of their ids."""
-        return await tell(request, "worker", window, after, limit)
+        return await self._tell(request, "worker", window, after, limit)
 
-    @routes.get("/workstations", summary="Workstations of a site", responses=_ANSWERS)
     async def workstations(
-        request: Request, window: Asked, after: After = None, limit: Limit = 1000
+        self, request: Request, window: Asked, after: After = None, limit: Limit = 1000
     ) -> Response:
         """A row per workstation that is registered, in order of their ids."""
-        return await tell(request, "workstation", window, after, limit)
+        return await self._tell(request, "workstation", window, after, limit)
 
-    async def tell(
+    async def _tell(
+        self,
         request: Request,
         level: str,
         window: Window,
         after: str | None = None,
         limit: int = 1,
     ) -> Response:
-        caller = await access.caller(request, "read")
+        caller = await self._access.caller(request, "read")
         key = None if level == "factory" else f"{level}_id"
         site = checked(window.site)
         if site is None and key is not None:
             raise ApiError(400, "bad_request", "site: say which one.")
         caller.require_site(site)
-        states = await reader.rows("refreshed", {"site": site})
+        states = await self._reader.rows("refreshed", {"site": site})
         if site is not None and not states:
             raise ApiError(404, "unknown", f"There is no site {site!r}.")
         bounds = _bounds(window, states)
@@ -121,11 +134,10 @@ def metric_routes(access: Access, reader: Reader) -> APIRouter:
             return same
         values = {"site": site, **bounds, "shift": checked(window.shift)}
         (last,) = keys_of(after, 1)
-        rows = await reader.rows(query, values | {"after": last, "limit": limit + 1})
+        part = {"after": last, "limit": limit + 1}
+        rows = await self._reader.rows(query, values | part)
         told = values | {"now": _now(states)}
         return tagged(request, page(rows, limit, [key] if key else [], **told), tag)
-
-    return routes
 
 
 def _now(states: list[dict[str, Any]]) -> datetime | None:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-import psycopg
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from etl.http.access import Access, Caller
-from etl.http.errors import ApiError, json_answer, unavailable
+from etl.http.errors import ApiError, json_answer
 from etl.http.pages import After, SiteOf, checked, keys_of, number_of, page, tagged
 from etl.http.reader import Reader
 from etl.http.schema import READ_ERRORS, answer
 from etl.http.scope import breach
-from etl.retry import Filter, Orders, retry, taken_out
+from etl.http.worker import Worker
+from etl.retry import Filter, Orders, RetryReport, retry, taken_out
 from etl.shape.mend import Mend
 from sql.connect import connect
-from sql.errors import DsnError, FloorpulseError
+from sql.errors import FloorpulseError
 
 T = TypeVar("T")
 
@@ -36,6 +34,10 @@ _REJECT = {
     "seen": 1,
     "state": "parked",
     "raw": '{"time": "noon"}',
+}
+_LINES: dict[str, Any] = {
+    "description": "Lines as they came",
+    "content": {"application/octet-stream": {}},
 }
 _LISTED = {"codes": [{"code": "bad_time", "seen": 1}], "rows": [_REJECT], "next": None}
 _MEND = {
@@ -108,15 +110,33 @@ State = Literal["parked", "retried", "dismissed", "all"]
 
 def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
     """The routes of parked events."""
+    desk = _Desk(access, reader, dsn)
     routes = APIRouter(prefix="/rejects", tags=["parked events"])
-    worker = ThreadPoolExecutor(1, "rejects")
-
-    @routes.get(
+    routes.get(
         "",
         summary="See them",
         responses={200: answer("Parked events", _LISTED), **READ_ERRORS},
-    )
+    )(desk.listed)
+    routes.get(
+        "/export", summary="Take them out", responses={200: _LINES, **READ_ERRORS}
+    )(desk.export)
+    routes.post(
+        "/retry",
+        summary="Send them again",
+        responses={200: answer("What became of them", _RETRIED), **READ_ERRORS},
+    )(desk.retried)
+    return routes
+
+
+class _Desk:
+    """Answers what is asked about parked events; a thread does what takes long."""
+
+    def __init__(self, access: Access, reader: Reader, dsn: str) -> None:
+        self._access, self._reader, self._dsn = access, reader, dsn
+        self._worker = Worker("rejects")
+
     async def listed(
+        self,
         request: Request,
         which: Asked,
         state: State = "parked",
@@ -124,7 +144,7 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         """The newest first, and how many there are by code."""
-        await allowed(request, which)
+        await self._caller(request, which)
         (before,) = keys_of(after, 1)
         values = {
             **which.filter().values(),
@@ -132,66 +152,46 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
             "before": number_of(before),
             "limit": limit + 1,
         }
-        codes = await reader.rows("codes", values, file="rejects")
-        rows = await reader.rows("page", values, file="rejects")
+        codes = await self._reader.rows("codes", values, file="rejects")
+        rows = await self._reader.rows("page", values, file="rejects")
         for row in rows:
             row["raw"] = row["raw"].decode("utf-8", "replace")
         return tagged(request, page(rows, limit, ["reject_id"], codes=codes))
 
-    @routes.get(
-        "/export",
-        summary="Take them out",
-        responses={
-            200: {
-                "description": "Lines as they came",
-                "content": {"application/octet-stream": {}},
-            },
-            **READ_ERRORS,
-        },
-    )
-    async def export(request: Request, which: Asked) -> Response:
+    async def export(self, request: Request, which: Asked) -> Response:
         """Lines as they came, a CSV's header included: mend them and send them."""
-        who = (await allowed(request, which)).source
-        content = await in_thread(lambda: _export(dsn, which.filter(), who))
+        who = (await self._caller(request, which)).source
+        content = await self._done(lambda: _export(self._dsn, which.filter(), who))
         return Response(content, media_type="application/octet-stream")
 
-    @routes.post(
-        "/retry",
-        summary="Send them again",
-        responses={200: answer("What became of them", _RETRIED), **READ_ERRORS},
-    )
     async def retried(
-        request: Request, which: Asked, how: MendOf | None = None
+        self, request: Request, which: Asked, how: MendOf | None = None
     ) -> Response:
         """Through the door again, after what was wrong is mended; or mending them.
 
         What breaks a rule again stays parked as it came; what comes in is marked, with
         who did it and how it was mended.
         """
-        caller = await allowed(request, which)
+        caller = await self._caller(request, which)
         how = how or MendOf()
         _refuse_foreign(caller, how)
 
-        def send() -> dict[str, Any]:
+        def send() -> RetryReport:
             orders = Orders(caller.source, how.mend(), how.dry_run)
-            return asdict(retry(dsn, which.filter(), orders))
+            return retry(self._dsn, which.filter(), orders)
 
-        return json_answer(await in_thread(send))
+        return json_answer(asdict(await self._done(send)))
 
-    async def allowed(request: Request, which: Which) -> Caller:
-        caller = await access.caller(request, "rejects")
+    async def _caller(self, request: Request, which: Which) -> Caller:
+        caller = await self._access.caller(request, "rejects")
         caller.require_site(which.site)
         return caller
 
-    async def in_thread(work: Callable[[], T]) -> T:
+    async def _done(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(worker, work)
-        except (psycopg.OperationalError, DsnError) as error:
-            raise unavailable("The database does not answer.") from error
+            return await self._worker.outcome(work)
         except FloorpulseError as error:
             raise ApiError(400, "bad_request", f"{error.message}.") from error
-
-    return routes
 
 
 def _export(dsn: str, which: Filter, who: str) -> bytes:

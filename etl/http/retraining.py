@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal, TypeVar
 
-import psycopg
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from etl.http.access import Access, Caller
-from etl.http.errors import ApiError, json_answer, unavailable
+from etl.http.errors import ApiError, json_answer
 from etl.http.lists import newest_first
 from etl.http.pages import After, Limit, SiteOf, page, tagged
 from etl.http.reader import Reader
-from etl.http.schema import CHANGE_ERRORS, READ_ERRORS, answer
-from sql import retraining
+from etl.http.schema import CHANGE_ERRORS, READ_ERRORS, answer, page_answers
+from etl.http.worker import Worker
 from sql.connect import Connection, connect
-from sql.errors import BadSetting, DsnError, NotItsTurn, UnknownRequest, UnknownSite
+from sql.errors import BadSetting, NotItsTurn, UnknownRequest, UnknownSite
+from sql.model_health import retraining
 
 T = TypeVar("T")
 State = Literal[
@@ -113,86 +111,47 @@ class Answer(BaseModel):
 
 def retraining_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
     """The routes of retraining requests and of the calls their exports make."""
+    desk = _Desk(access, reader, dsn)
     routes = APIRouter(prefix="/retraining", tags=["retraining"])
-    desk = _Desk(reader, dsn)
-    _add_lists(routes, access, reader)
-
-    @routes.get(
-        "/{number}",
-        summary="A request",
-        responses={200: answer("The request", _WHOLE), **READ_ERRORS},
+    whole = answer("The request", _WHOLE)
+    routes.get("", summary="Requests", responses=page_answers("Requests", _REQUEST))(
+        desk.listed
     )
-    async def one(request: Request, number: Number) -> Response:
-        """A request with its evidence, its steps, and who was told of its exports."""
-        caller = await access.caller(request, "read")
-        return tagged(request, await desk.whole(caller, number))
-
-    @routes.post(
+    # Before `/{number}`, which would take `calls` for one.
+    routes.get(
+        "/calls", summary="Calls of exports", responses=page_answers("Calls", _CALL)
+    )(desk.calls)
+    routes.get("/{number}", summary="A request", responses={200: whole, **READ_ERRORS})(
+        desk.one
+    )
+    routes.post(
         "",
         summary="Ask for a model to be trained anew",
         status_code=201,
-        responses={201: answer("The request", _WHOLE), **CHANGE_ERRORS},
-    )
-    async def ask(request: Request, said: Ask) -> Response:
-        """One request of a site and version is open at a time: else 409."""
-        caller = await access.caller(request, "retrain")
-        caller.require_site(said.site_id)
-        who = said.by or caller.name
-
-        def work(conn: Connection) -> dict[str, Any]:
-            site, version = said.site_id, said.model_version or None
-            return retraining.request(conn, site, version, who, said.note)
-
-        return json_answer(await desk.at_work(work), 201)
-
-    @routes.post(
+        responses={201: whole, **CHANGE_ERRORS},
+    )(desk.ask)
+    routes.post(
         "/{number}/state",
         summary="Answer a request",
-        responses={200: answer("The request", _WHOLE), **CHANGE_ERRORS},
-    )
-    async def move(request: Request, number: Number, said: Answer) -> Response:
-        """Approve or reject it, or say that it is trained or deployed.
-
-        409 where it is in no state for that.
-        """
-        caller = await access.caller(request, "retrain")
-        await desk.whole(caller, number)
-        who = said.by or caller.name
-        detail = {"model_version": said.model_version} if said.model_version else {}
-
-        def work(conn: Connection) -> dict[str, Any]:
-            state, note = said.state, said.note
-            return retraining.move(conn, number, state, who, note, detail=detail)
-
-        return json_answer(await desk.at_work(work))
-
-    @routes.post(
+        responses={200: whole, **CHANGE_ERRORS},
+    )(desk.move)
+    routes.post(
         "/{number}/calls/retry",
         summary="Tell the pipeline again",
         responses={200: answer("How many calls are due", {"due": 1}), **CHANGE_ERRORS},
-    )
-    async def retry(request: Request, number: Number) -> Response:
-        """Calls that wait or were given up are made by the scheduler's next turn."""
-        caller = await access.caller(request, "retrain")
-        await desk.whole(caller, number)
-        due = await desk.at_work(lambda conn: retraining.retry_calls(conn, number))
-        return json_answer({"due": due})
-
+    )(desk.retry)
     return routes
 
 
-def _add_lists(routes: APIRouter, access: Access, reader: Reader) -> None:
-    """What can be listed; before `/{number}`, which would take `calls` for one."""
+class _Desk:
+    """Answers what is asked about retraining; a thread does what changes it."""
 
-    @routes.get(
-        "",
-        summary="Requests",
-        responses={
-            200: answer("Requests", {"rows": [_REQUEST], "next": None}),
-            **READ_ERRORS,
-        },
-    )
+    def __init__(self, access: Access, reader: Reader, dsn: str) -> None:
+        self._access, self._reader, self._dsn = access, reader, dsn
+        self._worker = Worker("retraining")
+
     async def listed(
+        self,
         request: Request,
         site: SiteOf = None,
         state: State = "open",
@@ -200,20 +159,13 @@ def _add_lists(routes: APIRouter, access: Access, reader: Reader) -> None:
         limit: Limit = 100,
     ) -> Response:
         """Requests, the newest first; without `state`, whatever has not ended."""
-        caller = await access.caller(request, "read")
+        caller = await self._access.caller(request, "read")
         values = newest_first(caller, site, state, after, limit)
-        rows = await reader.rows("page", values, file="retraining")
+        rows = await self._reader.rows("page", values, file="retraining")
         return tagged(request, page(rows, limit, ["request_id"]))
 
-    @routes.get(
-        "/calls",
-        summary="Calls of exports",
-        responses={
-            200: answer("Calls", {"rows": [_CALL], "next": None}),
-            **READ_ERRORS,
-        },
-    )
     async def calls(
+        self,
         request: Request,
         site: SiteOf = None,
         state: CallState = "all",
@@ -221,20 +173,52 @@ def _add_lists(routes: APIRouter, access: Access, reader: Reader) -> None:
         limit: Limit = 100,
     ) -> Response:
         """Whom exports were told to, or are still to be; the newest first."""
-        caller = await access.caller(request, "read")
+        caller = await self._access.caller(request, "read")
         values = newest_first(caller, site, state, after, limit)
-        rows = await reader.rows("page_of_calls", values, file="retraining")
+        rows = await self._reader.rows("page_of_calls", values, file="retraining")
         return tagged(request, page(rows, limit, ["call_id"]))
 
+    async def one(self, request: Request, number: Number) -> Response:
+        """A request with its evidence, its steps, and who was told of its exports."""
+        caller = await self._access.caller(request, "read")
+        return tagged(request, await self._whole(caller, number))
 
-class _Desk:
-    """Reads a request for a caller, and does what he asks in a thread."""
+    async def ask(self, request: Request, said: Ask) -> Response:
+        """One request of a site and version is open at a time: else 409."""
+        caller = await self._access.caller(request, "retrain")
+        caller.require_site(said.site_id)
+        who = said.by or caller.name
 
-    def __init__(self, reader: Reader, dsn: str) -> None:
-        self._reader, self._dsn = reader, dsn
-        self._worker = ThreadPoolExecutor(1, "retraining")
+        def work(conn: Connection) -> dict[str, Any]:
+            site, version = said.site_id, said.model_version or None
+            return retraining.request(conn, site, version, who, said.note)
 
-    async def whole(self, caller: Caller, number: int) -> dict[str, Any]:
+        return json_answer(await self._done(work), 201)
+
+    async def move(self, request: Request, number: Number, said: Answer) -> Response:
+        """Approve or reject it, or say that it is trained or deployed.
+
+        409 where it is in no state for that.
+        """
+        caller = await self._access.caller(request, "retrain")
+        await self._whole(caller, number)
+        who = said.by or caller.name
+        detail = {"model_version": said.model_version} if said.model_version else {}
+
+        def work(conn: Connection) -> dict[str, Any]:
+            state, note = said.state, said.note
+            return retraining.move(conn, number, state, who, note, detail=detail)
+
+        return json_answer(await self._done(work))
+
+    async def retry(self, request: Request, number: Number) -> Response:
+        """Calls that wait or were given up are made by the scheduler's next turn."""
+        caller = await self._access.caller(request, "retrain")
+        await self._whole(caller, number)
+        due = await self._done(lambda conn: retraining.retry_calls(conn, number))
+        return json_answer({"due": due})
+
+    async def _whole(self, caller: Caller, number: int) -> dict[str, Any]:
         """A request, its steps and calls; 404 also where it is of a foreign site."""
         values = {"request": number}
         found = await self._reader.rows("one", values, file="retraining")
@@ -245,23 +229,21 @@ class _Desk:
         calls = await self._reader.rows("calls", values, file="retraining")
         return found[0] | {"steps": steps, "calls": calls}
 
-    async def at_work(self, work: Callable[[Connection], T]) -> T:
+    async def _done(self, work: Callable[[Connection], T]) -> T:
         """The outcome; what cannot be done as an answer of the API."""
-        loop = asyncio.get_running_loop()
+
+        def connected() -> T:
+            with connect(self._dsn) as conn:
+                return work(conn)
+
         try:
-            return await loop.run_in_executor(self._worker, self._connected, work)
-        except (psycopg.OperationalError, DsnError) as error:
-            raise unavailable("The database does not answer.") from error
+            return await self._worker.outcome(connected)
         except (UnknownSite, UnknownRequest) as error:
             raise ApiError(404, "unknown", _sentence(error.message)) from error
         except NotItsTurn as error:
             raise ApiError(409, "not_its_turn", _sentence(error.message)) from error
         except BadSetting as error:
             raise ApiError(400, "bad_request", _sentence(error.message)) from error
-
-    def _connected(self, work: Callable[[Connection], T]) -> T:
-        with connect(self._dsn) as conn:
-            return work(conn)
 
 
 def _sentence(text: str) -> str:

@@ -126,3 +126,8 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 ERRORS = errors(400, 401, 403, 413, 429, 503)
 READ_ERRORS = errors(400, 401, 403, 404, 503)
 CHANGE_ERRORS = errors(400, 401, 403, 404, 409, 503)
+
+
+def page_answers(description: str, row: dict[str, Any]) -> dict[int | str, Any]:
+    """The answers of OpenAPI to what is told page by page."""
+    return {200: answer(description, {"rows": [row], "next": None}), **READ_ERRORS}

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
-import psycopg
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from etl.batch import BROKEN_SCHEMA, ORIGIN_SCHEMA, Batch
 from etl.http.access import Access
 from etl.http.body import Budget, read_body
-from etl.http.errors import json_answer, unavailable
+from etl.http.errors import json_answer
 from etl.http.events import Events, read_events
 from etl.http.ingest import refuse_foreign
 from etl.http.schema import ERRORS, EVENT, answer
+from etl.http.worker import Worker
 from etl.readers.lines import numbered
 from etl.readers.ndjson import texts_of
 from etl.validations.load import Sender, ValidationReport, admit
 from etl.validations.rules import FIELDS, LABELS, REQUIRED, VERDICTS
 from sql.connect import connect
-from sql.errors import DsnError
 
 _NAMES = {name: name for name in FIELDS}
 _VERDICT = {name: EVENT[name] for name in REQUIRED if name in EVENT} | {
@@ -77,7 +74,7 @@ _ANSWER = answer(
 def validation_routes(access: Access, dsn: str) -> APIRouter:
     """The route that takes verdicts."""
     routes = APIRouter(tags=["validations"])
-    worker, budget = ThreadPoolExecutor(1, "validations"), Budget()
+    worker, budget = Worker("validations"), Budget()
 
     @routes.post(
         "/validations",
@@ -107,12 +104,7 @@ def validation_routes(access: Access, dsn: str) -> APIRouter:
         of_events = {name: caller.limits()[name] for name in ("site_id", "event_type")}
         refuse_foreign(of_events, events)
         sender = Sender(caller.source, caller.name)
-        try:
-            told = await asyncio.get_running_loop().run_in_executor(
-                worker, lambda: _admit(dsn, events, sender)
-            )
-        except (psycopg.OperationalError, DsnError) as error:
-            raise unavailable("The database does not answer.") from error
+        told = await worker.outcome(lambda: _admit(dsn, events, sender))
         return json_answer(told)
 
     return routes

@@ -206,8 +206,10 @@ def _require(
     hints += [f"--preset {preset}" for preset in fitting(header) if layout is EVENTS]
     if len(header) == 1:
         hints.append("is it separated by commas?")
+    taken = set(columns.values())
+    free = [column for i, column in enumerate(header) if i not in taken]
     for f in missing:
-        close = difflib.get_close_matches(f, header, n=1)
+        close = difflib.get_close_matches(f, free, n=1)
         if close:
             hints.append(f"--map {close[0]}={f}")
     found = ", ".join(header)[:200]

@@ -16,7 +16,7 @@ from etl.batch import Batch
 from etl.readers.layout import Layout
 from etl.readers.preset_codes import IGNORED, Codes
 from etl.shape.codes import WRONG_TYPE
-from etl.shape.rules import FIELDS
+from etl.shape.rules import FIELDS, REQUIRED
 from sql.errors import BadSetting
 
 _SAME = {
@@ -115,7 +115,7 @@ AI_EVENTS = Preset(
     "ai-events",
     Layout(
         FIELDS,
-        ("time", "site_id", "worker_id", "workstation_id", "event_type", "confidence"),
+        REQUIRED,
         {"event_time": "time", "timestamp": "time"},
     ),
     (

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from etl.shape.time import civil_columns
-from sql.wall_clock import SECOND
+from sql.plant.wall_clock import SECOND
 
 Bools = NDArray[np.bool_]
 Micros = NDArray[np.int64]

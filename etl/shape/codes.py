@@ -13,6 +13,8 @@ REJECT_SCHEMA = pl.Schema(
     }
 )
 IDENTIFIERS = ("site_id", "worker_id", "workstation_id")
+# What an event is known by: of two that agree in it, the second is a duplicate.
+IDENTITY = ("time", *IDENTIFIERS, "event_type")
 LONGEST_IDENTIFIER = 64
 LONGEST_SHOWN = 100
 MOST_UNITS = 1_000_000

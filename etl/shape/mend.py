@@ -17,7 +17,7 @@ from etl.shape.codes import WRONG_TYPE
 from etl.shape.rules import FIELDS
 from etl.shape.time import civil_columns
 from sql.errors import BadSetting
-from sql.wall_clock import SECOND
+from sql.plant.wall_clock import SECOND
 
 NUMBERS = ("confidence", "count", "duration_s")
 WORDS = tuple(name for name in FIELDS if name not in (*NUMBERS, "time"))

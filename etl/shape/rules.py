@@ -15,20 +15,17 @@ import polars as pl
 from etl.shape.civil import civil
 from etl.shape.codes import (
     BREACHES,
+    IDENTITY,
     MOST_UNITS,
     REJECT_SCHEMA,
     describe,
     identifier_breach,
 )
 from etl.shape.time import NaiveTimes, ZoneSpan, read_naive
-from sql.wall_clock import DAY, micros
+from sql.plant.wall_clock import DAY, micros
 
 FIELDS = (
-    "time",
-    "site_id",
-    "worker_id",
-    "workstation_id",
-    "event_type",
+    *IDENTITY,
     "confidence",
     "count",
     "model_version",

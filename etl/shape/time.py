@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sql.wall_clock import DAY, WallClock, micros
-from sql.zones import zone
+from sql.plant.wall_clock import DAY, WallClock, micros
+from sql.plant.zones import zone
 
 Micros = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from etl.simulation.events import Signals, to_frame
 from etl.simulation.options import SimulatorOptions, local_instant
 from etl.simulation.plant import Ints, Segments
 from sql.errors import BadSetting
-from sql.zones import zone
+from sql.plant.zones import zone
 
 OFFLINE = timedelta(hours=2)
 BACKLOG_EVENTS = 1_247

@@ -8,7 +8,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from sql.errors import BadSetting
-from sql.zones import zone
+from sql.plant.zones import zone
 
 AUTO_ZONE = "auto"
 # One of the two is at work at any hour, so that a demo started at night is alive too.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.simulation.options import PlantShift, SimulatorOptions, local_instant
-from sql.zones import zone
+from sql.plant.zones import zone
 
 WORKING, IDLE, ABSENT, PRODUCT_COUNT, LEFT = range(5)
 SLOW_START_S = 1_800.0

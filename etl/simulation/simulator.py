@@ -22,12 +22,12 @@ from etl.door.admit import Door, Progress
 from etl.simulation.faults import ARRIVES
 from etl.simulation.options import AUTO_ZONE, SimulatorOptions
 from etl.simulation.stream import TIME_FORMAT, Stream
-from sql.calendar import Break
 from sql.connect import Connection
 from sql.errors import BadSetting, DsnError, InputError
+from sql.plant.calendar import Break
+from sql.plant.shifts import Pattern, add_shift, list_shifts
+from sql.plant.sites import SiteChange, register_site, set_site, timezone_of
 from sql.queries import load
-from sql.shifts import Pattern, add_shift, list_shifts
-from sql.sites import SiteChange, register_site, set_site, timezone_of
 
 SOURCE = "simulator"
 STEP = timedelta(days=1)

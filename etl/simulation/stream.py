@@ -13,7 +13,7 @@ from etl.simulation.faults import ARRIVES, LATEST_S, deliver
 from etl.simulation.options import SimulatorOptions
 from etl.simulation.plant import Traits, draw_traits
 from sql.errors import InputError
-from sql.zones import zone
+from sql.plant.zones import zone
 
 DAY = timedelta(days=1)
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%.3fZ"

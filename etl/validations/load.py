@@ -30,8 +30,8 @@ from etl.validations.rules import (
 )
 from sql.connect import Connection
 from sql.errors import InputError
+from sql.plant.sites import rows_of, site_key_of
 from sql.queries import load
-from sql.sites import rows_of, site_key_of
 
 EXAMPLES = 20
 RETRIED_AT_ONCE = 10_000

@@ -11,20 +11,17 @@ import polars as pl
 
 from etl.shape.codes import (
     IDENTIFIERS,
+    IDENTITY,
     LONGEST_SHOWN,
     WRONG_TYPE,
     identifier_breach,
 )
 from etl.shape.rules import EVENT_TYPES, FUTURE_US, SiteRules, with_instants
 from etl.shape.time import civil_columns
-from sql.wall_clock import micros, moment
+from sql.plant.wall_clock import micros, moment
 
 FIELDS = (
-    "time",
-    "site_id",
-    "worker_id",
-    "workstation_id",
-    "event_type",
+    *IDENTITY,
     "verdict",
     "right_label",
     "validated_by",

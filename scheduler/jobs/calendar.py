@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from scheduler.job import Detail, Job, Work
-from sql.calendar_store import DAYS_AHEAD, ensure_calendar
+from sql.plant.calendar_store import DAYS_AHEAD, ensure_calendar
 from sql.queries import load
 
 # Less than what an extension makes, so that most runs find nothing to do.

@@ -4,8 +4,8 @@ with the first slot after every hour has closed. Measures the disk on the way.
 
 from scheduler.by_site import by_site
 from scheduler.job import Detail, Job, Work
-from sql.drift import check_drift
 from sql.errors import DriftError
+from sql.model_health.drift import check_drift
 from sql.queries import load
 from sql.storage import note_room
 

@@ -4,7 +4,7 @@ import logging
 
 from scheduler.job import Detail, Job, Work
 from scheduler.pipeline import deliver, targets
-from sql.retraining import raise_requests
+from sql.model_health.retraining import raise_requests
 
 _log = logging.getLogger(__name__)
 

@@ -21,8 +21,7 @@ begin
         return 0;
     end if;
     perform pg_advisory_xact_lock(hashtext('floorpulse.chunks'), 0);
-    sparse := p_rows / greatest(1, extract(epoch from p_to - p_from) / 86400) < 100000
-        and p_to - p_from > interval '3 days';
+    sparse := floor.is_sparse(p_from, p_to, p_rows);
     loop
         day := (select min(m.day) from floor.missing_days(p_from, p_to) m);
         exit when day is null;

@@ -13,7 +13,6 @@ as $$
 -- few and the month is past (one project had 291 chunks for 42,856 rows). CREATE and then
 -- ATTACH: CREATE .. PARTITION OF would block readers.
 declare
-    per_day double precision;
     sparse boolean;
     at timestamptz;
     stop timestamptz;
@@ -25,8 +24,7 @@ begin
         return 0;
     end if;
     perform pg_advisory_xact_lock(hashtext('floorpulse.chunks'), 0);
-    per_day := p_rows / greatest(1, extract(epoch from p_to - p_from) / 86400);
-    sparse := per_day < 100000 and p_to - p_from > interval '3 days';
+    sparse := floor.is_sparse(p_from, p_to, p_rows);
     at := (select min(m.day) from floor.missing_days(p_from, p_to) m);
     while at is not null loop
         stop := at + interval '1 day';

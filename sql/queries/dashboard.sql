@@ -17,8 +17,9 @@ from analytics.dashboard_kpis(
     %(site)s, %(range)s, %(shift)s, %(from_time)s, %(to_time)s);
 
 -- name: trend --
--- Steps of the period that hold anything.
-select *
+-- Steps of the period that hold anything. Brief: less than ten minutes, whose share is what
+-- one of them happens to be, and no course.
+select *, coalesce(occupied_s, 0) < 600 as brief
 from analytics.dashboard_trend(
     %(site)s, %(from_date)s, %(to_date)s, %(window_from)s, %(window_to)s, %(shift)s, %(step)s);
 
@@ -28,11 +29,12 @@ select *
 from analytics.dashboard_bands(%(site)s, %(starts_at)s, %(ends_at)s);
 
 -- name: leaderboard --
--- Workers that were seen, the highest utilization first.
-select *
+-- Workers that were seen, the highest utilization first. Brief: less than ten minutes to judge
+-- by; they stand below the others.
+select *, working_s + idle_s < 600 as brief
 from analytics.dashboard_leaderboard(
     %(site)s, %(from_date)s, %(to_date)s, %(window_from)s, %(window_to)s, %(shift)s)
-order by utilization desc nulls last, units desc, site_id, worker_id;
+order by working_s + idle_s < 600, utilization desc nulls last, units desc, site_id, worker_id;
 
 -- name: heatmap --
 -- Workstations by hour, or by time of day.
@@ -46,13 +48,14 @@ from analytics.dashboard_heatmap(
 select analytics.dashboard_last_date(%(site)s) as last_date;
 
 -- name: freshness --
--- Each stage's slowest site among those asked; ok only if all are.
+-- Each stage's slowest site among those asked; ok only if all are. A site without events has
+-- no time: it is the slowest only where nobody has one.
 select distinct on (f.stage)
     f.stage, f.site_id, f.last_at, f.lag_s, bool_and(f.ok) over (partition by f.stage) as ok,
     f.progress
 from analytics.freshness f
 where %(site)s::text is null or f.site_id = %(site)s
-order by f.stage, f.ok, f.lag_s desc nulls first;
+order by f.stage, f.ok, f.ok and f.last_at is null, f.lag_s desc nulls first;
 
 -- name: engine --
 -- What the installation runs on.

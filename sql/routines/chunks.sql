@@ -16,6 +16,16 @@ begin
 end
 $$;
 
+create or replace function floor.is_sparse(p_from timestamptz, p_to timestamptz, p_rows bigint)
+returns boolean
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Whether so many rows between two instants are too few for a chunk a day.
+    select p_to - p_from > interval '3 days'
+       and p_rows / greatest(1, extract(epoch from p_to - p_from) / 86400) < 100000
+$$;
+
 create or replace function floor.covered_us(p_ranges tstzmultirange)
 returns bigint
 language sql immutable strict parallel safe

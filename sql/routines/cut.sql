@@ -120,6 +120,28 @@ begin
 end
 $$;
 
+create or replace function floor.workstation_ranks(
+    p_site_key integer, out before_first_key integer, out ranks integer[])
+language sql stable
+set search_path = floor, pg_temp
+as $$
+-- The place of each workstation in the byte order of their ids, by its key less the number
+-- before the first: found without a join, event by event.
+    with ranked as (
+        select w.workstation_key,
+            (row_number() over (order by w.workstation_id collate "C"))::integer as rank
+        from floor.workstations w
+        where w.site_key = p_site_key
+    ),
+    keys as (
+        select generate_series(min(r.workstation_key), max(r.workstation_key)) as workstation_key
+        from ranked r
+    )
+    select min(k.workstation_key) - 1, array_agg(r.rank order by k.workstation_key)
+    from keys k
+    left join ranked r on r.workstation_key = k.workstation_key
+$$;
+
 create or replace function floor.cut_activity(
     p_site_key integer, p_now timestamptz,
     p_workers integer[], p_from timestamptz[], p_to timestamptz[], p_bulk boolean default false)
@@ -148,6 +170,8 @@ declare
     gone_places tid[];
     gone_times timestamptz[];
     gone_workers integer[];
+    before_first_key integer;
+    ranks integer[]; -- of workstation_id, by workstation_key
     written bigint;
 begin
     -- No row lies past any now there was. A piece lies after its state by its hold and a
@@ -196,62 +220,48 @@ begin
     select p_site_key, come.hour, come.worker_key
     from floor.hours_of_long_spans(p_site_key, workers, ps, ends) come;
 
+    select r.before_first_key, r.ranks into before_first_key, ranks
+    from floor.workstation_ranks(p_site_key) r;
+
     if p_bulk then
         perform set_config('enable_nestloop', 'off', true); -- until this function returns
     end if;
     insert into floor.activity
         (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
          shift_key, production_date, units, units_working, state, begins, in_break)
-    with stretches as (
-        -- Rules hold for stretches of a range: no event has to ask which are its own.
-        select b.worker_key, b.n,
-            greatest(b.p, s.valid_from) as from_time, least(b.n, s.valid_to) as to_time,
-            s.min_confidence, s.max_state_s * interval '1 second' as longest_hold,
-            s.gap_state = 'idle' as fills_gap
-        from unnest(workers, ps, ns) as b (worker_key, p, n)
-        join floor.settings_spans s
-          on s.site_key = p_site_key and s.valid_from < b.n and s.valid_to > b.p
-    ),
-    ranked as (
-        select w.workstation_key, row_number() over (order by w.workstation_id collate "C") as rank
-        from floor.workstations w
-        where w.site_key = p_site_key
-    ),
-    gated as (
-        select
-            t.worker_key, t.n, t.fills_gap, e.workstation_key, e.time, e.event_type, e.count,
-            e.time + case when e.duration_s is null then t.longest_hold
-                          else e.duration_s * interval '1 second' end as hold_ends_at,
-            r.rank
-        from stretches t
-        cross join lateral (
-            select e.workstation_key, e.time, e.event_type, e.count, e.duration_s
-            from floor.events e
-            where e.site_key = p_site_key and e.worker_key = t.worker_key
-              and e.time >= t.from_time and e.time < t.to_time
-              and e.time >= first_p and e.time < last_stop and e.time <= p_now
-              and e.confidence >= t.min_confidence
-            offset 0 -- always by the index, worker by worker
-        ) e
-        join ranked r on r.workstation_key = e.workstation_key
-    ),
-    -- Read backwards, the least time so far is that of the next state. Counts sort after the
-    -- states of their instant.
+    with
+    -- Per range, read backwards, the least time so far is that of the next state (n, at the
+    -- end). Counts sort after the states of their instant. Rules hold for stretches of a
+    -- range: no event has to ask which are its own.
     followed as materialized (
-        select g.worker_key, g.n, g.fills_gap, g.workstation_key, g.time, g.event_type, g.count,
-            g.hold_ends_at,
-            coalesce(min(g.time) filter (where g.event_type < 3) over (
-                partition by g.worker_key
-                order by g.time desc, g.event_type desc, g.rank desc
-                rows between unbounded preceding and 1 preceding), 'infinity') as following_at
-        from gated g
+        select b.worker_key, g.*
+        from unnest(workers, ps, ns) as b (worker_key, p, n)
+        cross join lateral (
+            select
+                s.gap_state = 'idle' as fills_gap, e.workstation_key, e.time, e.event_type, e.count,
+                e.time + coalesce(e.duration_s, s.max_state_s) * interval '1 second' as hold_ends_at,
+                coalesce(min(e.time) filter (where e.event_type < 3) over (
+                    order by e.time desc, e.event_type desc,
+                        ranks[e.workstation_key - before_first_key] desc
+                    rows between unbounded preceding and 1 preceding), b.n) as following_at
+            from floor.settings_spans s
+            cross join lateral (
+                select e.workstation_key, e.time, e.event_type, e.count, e.duration_s
+                from floor.events e
+                where e.site_key = p_site_key and e.worker_key = b.worker_key
+                  and e.time >= greatest(b.p, s.valid_from) and e.time < least(b.n, s.valid_to)
+                  and e.time >= first_p and e.time < last_stop and e.time <= p_now
+                  and e.confidence >= s.min_confidence
+                offset 0 -- always by the index, worker by worker
+            ) e
+            where s.site_key = p_site_key and s.valid_from < b.n and s.valid_to > b.p
+        ) g
     ),
     -- Of several states at one instant the last holds: the others end as they begin.
     holding as not materialized (
         select f.worker_key, f.workstation_key, f.time, f.event_type, f.hold_ends_at, f.fills_gap,
-            f.following_at,
-            least(f.n, f.following_at) as next_at,
-            least(f.n, f.following_at, f.hold_ends_at, p_now) as state_ends_at
+            f.following_at as next_at,
+            least(f.following_at, f.hold_ends_at, p_now) as state_ends_at
         from followed f
         where f.event_type < 3 and f.following_at > f.time
     ),
@@ -309,7 +319,7 @@ begin
         join floor.calendar_slices sl
           on sl.site_key = p_site_key and sl.hour = floor.hour_of(c.time)
          and sl.starts_at <= c.time and sl.ends_at > c.time
-        left join holding h on h.worker_key = c.worker_key and h.following_at = c.following_at
+        left join holding h on h.worker_key = c.worker_key and h.next_at = c.following_at
         where c.event_type = 3
     )
     select

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -23,8 +22,9 @@ from etl.simulation.options import SimulatorOptions
 from etl.simulation.simulator import Told, run
 from scheduler.refresh import refresh_site
 from sql.connect import connect
-from sql.sites import SiteChange, set_site
+from sql.plant.sites import SiteChange, set_site
 from tests.support.local_server import ROOT
+from tests.support.ports import free_port
 from tests.support.servers import Databases, Engine
 
 CHROMIUM = shutil.which("chromium")
@@ -93,9 +93,7 @@ def plant_dsn() -> Iterator[str]:
 @contextmanager
 def serving(dsn: str, log: Path) -> Iterator[str]:
     """A web process of its own on a free port; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "cli", "serve", "--port", str(port)]
     environment = {**os.environ, "FLOORPULSE_DSN": dsn}
     with log.open("wb") as output:

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, expect
 
 from scheduler.refresh import refresh_site
 from sql.connect import connect
-from sql.drift import check_drift
-from sql.retraining import request
+from sql.model_health.drift import check_drift
+from sql.model_health.retraining import request
 from tests.browser.conftest import SITE, Watched
 
 MODELS = f"models?site={SITE}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -95,6 +96,35 @@ def test_it_lists_every_worker_as_sql_does(watched: Watched, plant_dsn: str) -> 
         [worker, formats.percent(share), formats.number(units), hm(idle), hm(pause)]
         for worker, share, units, idle, pause in expected
     ]
+
+
+def test_the_file_has_what_the_table_shows(watched: Watched) -> None:
+    page = watched.look(WEEK)
+    page.wait_for_selector('.ag-row[row-index="5"] [col-id="units"]')
+    shown = page.locator('.ag-row [col-id="units"]').all_inner_texts()
+    with page.expect_download() as saved:
+        page.click("#download")
+    assert saved.value.suggested_filename.startswith(f"workers-{SITE}-20")
+    with saved.value.path().open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(formats.number(int(row["Units"])) for row in rows) == sorted(shown)
+    expect(page).to_have_title(re.compile("^Hall A · Last 7 days, .* floorpulse$"))
+
+
+def test_on_paper_every_worker_is_in_a_table(watched: Watched) -> None:
+    page = watched.look(WEEK)
+    page.click("#scheme-toggle")
+    page.wait_for_selector('.ag-row[row-index="5"] [col-id="units"]')
+    page.click('.ag-header-cell[col-id="name"]')
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    names = page.locator(".fp-paper tbody tr td:first-child").all_text_contents()
+    assert names == [f"W0{number}" for number in range(1, 7)]
+    light = page.locator("html[data-mantine-color-scheme=light]")
+    expect(light).to_have_count(1)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.locator(".fp-paper")).to_have_count(0)
+    expect(light).to_have_count(0)
+    assert watched.complaints == []
 
 
 def hm(seconds: float) -> str:

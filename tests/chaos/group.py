@@ -24,8 +24,8 @@ from etl.brokers.url import parse_url
 from sql.connect import connect
 from sql.migrate import migrate
 from tests.chaos.house import Process
-from tests.chaos.verdict import one
 from tests.support.brokers import BROKERS, Broker
+from tests.support.database import one
 from tests.support.edge import line
 from tests.support.local_server import open_folder, wait_until
 from tests.support.servers import Engine
@@ -69,7 +69,7 @@ def shared(broker: Broker, dsn: str, folder: Path, kills: int, count: int) -> Fo
         for number, part in enumerate(parts(count, kills)):
             before = found(dsn).stored
             broker.publish(part)
-            wait_until(lambda b=before: found(dsn).stored > b, 150)
+            wait_until(lambda: found(dsn).stored > before, 150)  # noqa: B023
             time.sleep(random.uniform(0, 0.3))
             members[number % 2].kill()
             time.sleep(random.uniform(0, 1))

@@ -192,9 +192,10 @@ def await_senders(
         told_at = time.monotonic()
         while any(s.is_alive() for s in sent) or dying(lives):
             time.sleep(0.1)
-            for each in (*sent, *lives):
-                if each.error is not None:
-                    raise each.error
+            errors = [*(s.error for s in sent), *(life.error for life in lives)]
+            for error in errors:
+                if error is not None:
+                    raise error
             if time.monotonic() > told_at + TELL_S:
                 told_at = time.monotonic()
                 say(f"{sum(s.left for s in sent)} to be sent")

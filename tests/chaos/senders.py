@@ -15,6 +15,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Protocol
@@ -75,7 +76,7 @@ class Sender(Thread):
             while self._waiting and not self.stop.is_set():
                 batch = self._due()
                 if batch:
-                    self._insist(lambda b=batch: self._way.send(b))
+                    self._insist(partial(self._way.send, batch))
                     self.sent += len(batch)
                 else:
                     self.stop.wait(LOOK_S)

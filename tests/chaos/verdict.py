@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
@@ -15,6 +14,7 @@ from sql.errors import NoDatabase
 from tests.chaos.known import Known, Site
 from tests.reference import Truth
 from tests.support.compare import all_differences
+from tests.support.database import one
 from tests.support.wallclock import Calendar, micros
 
 # What a client says whose server has died, or begins again.
@@ -41,12 +41,6 @@ SETTLED = """
             where t.site_key = r.site_key
                 and t.hour < date_trunc('hour', r.aggregated_now))
     """
-
-
-def one(conn: psycopg.Connection[Any], query: str, *values: object) -> Any:
-    """The first value of the first row."""
-    row = conn.execute(query.encode(), values).fetchone()
-    return row and row[0]
 
 
 def stored(dsn: str) -> int | None:

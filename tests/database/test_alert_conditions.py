@@ -9,7 +9,7 @@ import pytest
 
 from sql import storage
 from sql.connect import Connection
-from sql.drift import Thresholds, set_thresholds
+from sql.model_health.drift import Thresholds, set_thresholds
 from tests.support.hours import BEGIN, DAY, HOUR, HourlyPlant, Seen
 
 pytestmark = pytest.mark.plain

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sql.connect import Connection, connect
-from sql.sites import register_site
+from sql.plant.sites import register_site
 from tests.support.cli import floorpulse, json_of
 
 pytestmark = pytest.mark.plain

@@ -17,7 +17,7 @@ from psycopg import sql
 from etl.simulation.options import TWO_SHIFTS, SimulatorOptions
 from etl.simulation.stream import simulate
 from sql.connect import connect
-from sql.sites import SiteChange, set_site
+from sql.plant.sites import SiteChange, set_site
 from tests.reference import Truth, Where, admit, factory_metrics
 from tests.support.cases import read_event
 from tests.support.compare import (

@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from sql.calendar_store import ensure_calendar, rebuild_calendar
-from sql.shifts import Pattern, add_shift
-from sql.sites import SiteChange, register_site, set_site
+from sql.plant.calendar_store import ensure_calendar, rebuild_calendar
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import SiteChange, register_site, set_site
 
 Connection = psycopg.Connection[Any]
 NOON = datetime(2024, 6, 3, 12, tzinfo=UTC)
@@ -30,7 +30,8 @@ def coverage(conn: Connection) -> tuple[datetime, datetime]:
         "select covered_from, covered_to from floor.calendar_coverage"
     ).fetchone()
     assert row is not None
-    return row
+    covered_from, covered_to = row
+    return covered_from, covered_to
 
 
 def slices(conn: Connection) -> list[tuple[Any, ...]]:

@@ -58,7 +58,7 @@ def test_the_table_refuses_what_the_command_refuses(conn: Connection) -> None:
     """Lowest and highest value are said twice: here they are held together."""
     import psycopg
 
-    from sql.drift import RANGES
+    from sql.model_health.drift import RANGES
 
     conn.execute("select floor.register_site('plant', false)")
     conn.execute("select ops.drift_settings_of(site_key) from floor.sites")

@@ -12,7 +12,7 @@ import pytest
 
 from scheduler.refresh import materialize_closed_hours
 from sql.connect import connect
-from sql.sites import SiteChange, set_site
+from sql.plant.sites import SiteChange, set_site
 from tests.reference import Event, Truth, admit
 from tests.support.compare import all_differences
 from tests.support.plant import Plant, line, since

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from etl.brokers.choose import label, opening
-from etl.brokers.consume import Consumed, Consumer, Settings
+from etl.brokers.consume import Consumed, Consumer, Opening, Settings
 from etl.brokers.url import parse_url
 from sql.errors import BrokerError
 from tests.support.brokers import BROKERS, Broker, consuming, nats_broker
@@ -44,7 +44,7 @@ def payloads(count: int, worker: str = "W1") -> list[bytes]:
     ]
 
 
-def connecting(broker: Broker, name: str = "one", group: str | None = None) -> Any:
+def connecting(broker: Broker, name: str = "one", group: str | None = None) -> Opening:
     return opening(parse_url(broker.url), group, name, 500)
 
 

@@ -20,13 +20,13 @@ from tests.support.brokers import (
     MOSQUITTO,
     Broker,
     folder_of,
-    free_port,
     nats_broker,
     program,
     running,
 )
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.mqtt import mqtt_publish
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.plain,

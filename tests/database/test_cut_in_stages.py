@@ -10,9 +10,9 @@ import pytest
 from etl.files.load import load_file
 from scheduler import refresh
 from sql.connect import connect
-from sql.moments import MINUS_INFINITY
-from sql.shifts import Pattern, add_shift, end_shift
-from sql.sites import SiteChange, set_site
+from sql.plant.moments import MINUS_INFINITY
+from sql.plant.shifts import Pattern, add_shift, end_shift
+from sql.plant.sites import SiteChange, set_site
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence,duration_s\n"
 #: A state that once ran until 03:30, long past midnight, and the one that ended it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sql.connect import Connection
+from sql.plant.sites import rows_of
 from sql.queries import load
-from sql.sites import rows_of
 from tests.support.hours import BEGIN, DAY, HOUR, HourlyPlant
 
 pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ SITE = "p"
 
 
 @pytest.fixture(scope="module")
-def plant(common_dsn: str) -> psycopg.Connection[dict[str, Any]]:
+def plant(common_dsn: str) -> Iterator[Any]:
     """Three days of three workers."""
     stop = threading.Event()
 
@@ -32,7 +33,7 @@ def plant(common_dsn: str) -> psycopg.Connection[dict[str, Any]]:
     refresh_site(common_dsn, SITE)
     with connect(common_dsn) as conn:
         conn.row_factory = dict_row  # type: ignore[assignment]
-        yield conn  # type: ignore[misc]
+        yield conn
 
 
 def one(conn: Any, query: str, *values: object) -> dict[str, Any]:

@@ -6,17 +6,18 @@ paths of the scripts that the image copies.
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from sql.connect import Connection, connect
+from sql.connect import connect
+from tests.support.database import one
+from tests.support.local_server import wait_until
+from tests.support.ports import free_port
 from tests.unit.test_docker import ROOT, last, services
 
 pytestmark = pytest.mark.parametrize("engine", ["community"], indirect=True)
@@ -52,18 +53,9 @@ def settings(dsn: str, port: int) -> dict[str, str]:
     return os.environ | {"FLOORPULSE_DSN": dsn, "FLOORPULSE_PORT": str(port)}
 
 
-def until(holds: Callable[[], object], within_s: float = 60.0) -> None:
-    end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end, "it did not come to hold"
-        time.sleep(0.2)
-
-
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @contextmanager
@@ -84,11 +76,6 @@ def well(command: list[str], env: dict[str, str]) -> bool:
     return run.returncode == 0
 
 
-def value(conn: Connection, query: str) -> object:
-    row = conn.execute(query).fetchone()
-    return row[0] if row else None
-
-
 def test_the_services_of_the_compose_file(fresh_dsn: str, port: int) -> None:
     env = settings(fresh_dsn, port)
     web_health = outside(health_of("web"), port)
@@ -100,10 +87,12 @@ def test_the_services_of_the_compose_file(fresh_dsn: str, port: int) -> None:
         for name in ("scheduler", "scheduler", "web", "simulate"):
             command = outside(of_service(name), port)
             stack.enter_context(running(command, env))
-        until(lambda: well(web_health, env))
-        until(lambda: well(scheduler_health, env))
+        wait_until(lambda: well(web_health, env), pause_s=0.2)
+        wait_until(lambda: well(scheduler_health, env), pause_s=0.2)
         with connect(fresh_dsn) as conn:
-            until(lambda: value(conn, "select count(*) from analytics.worker_hourly"))
+            wait_until(
+                lambda: one(conn, "select count(*) from analytics.worker_hourly")
+            )
 
 
 def test_the_image_alone_serves(dsn: str, port: int) -> None:
@@ -111,4 +100,4 @@ def test_the_image_alone_serves(dsn: str, port: int) -> None:
     health = json.loads(last("HEALTHCHECK").split("CMD", 1)[1])
     env = settings(dsn, port)
     with running(outside(image, port), env):
-        until(lambda: well(outside(health, port), env))
+        wait_until(lambda: well(outside(health, port), env), pause_s=0.2)

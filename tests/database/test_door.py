@@ -1,64 +1,15 @@
-"""The door on real servers: counts, duplicates, conflicts, registration, one commit."""
+"""The door on real servers: what is stored, parked, registered, marked and told."""
 
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
-from typing import Any
 
-import polars as pl
 import psycopg
 import pytest
 
-from etl.batch import batch_of
-from etl.door.admit import Admission, Door
-
-START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
-GOOD = {
-    "time": "2026-11-01T06:00:00Z",
-    "site_id": "plant",
-    "worker_id": "W1",
-    "workstation_id": "S1",
-    "event_type": "working",
-    "confidence": "0.9",
-    "count": None,
-    "model_version": None,
-    "camera_id": None,
-    "duration_s": None,
-}
-Row = dict[str, str | None]
-
-
-def texts(rows: list[Row]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [GOOD | row for row in rows], schema=dict.fromkeys(GOOD, pl.String)
-    )
-
-
-def admit(door: Door, *rows: Row, source: str = "test") -> Admission:
-    admission = door.admit(batch_of(texts(list(rows))), source)
-    parked = sum(admission.parked.values())
-    assert admission.read == admission.stored + admission.duplicates + parked
-    assert admission.read == len(rows)
-    return admission
-
-
-def counts(admission: Admission) -> tuple[int, int, int, dict[str, int]]:
-    return (
-        admission.stored,
-        admission.duplicates,
-        admission.conflicts,
-        admission.parked,
-    )
-
-
-@pytest.fixture
-def door(dsn: str) -> Iterator[Door]:
-    with Door(dsn) as opened:
-        yield opened
+from etl.door.admit import Door
+from tests.support.door import START, admit, counts
 
 
 def test_an_event_is_stored_with_all_it_says(
@@ -110,97 +61,6 @@ def test_optional_columns_may_be_filled_here_and_there(
     assert stored == [
         (i + 1 if i % 2 else None, f"c{i}" if i % 3 else None) for i in range(50)
     ]
-
-
-def test_duplicates_and_conflicts_in_one_batch(
-    door: Door, conn: psycopg.Connection
-) -> None:
-    admission = admit(
-        door, {}, {}, {"confidence": "0.8"}, {"confidence": "0.900000001"}, {}
-    )
-    assert counts(admission) == (1, 4, 1, {})
-    assert admission.told[0].rows() == [
-        (
-            2,
-            "conflict",
-            "the event is stored already with other values: "
-            "confidence 0.8 (stored: 0.9)",
-        )
-    ]
-    stored = conn.execute("select confidence from floor.events").fetchall()
-    assert stored == [(pytest.approx(0.9),)]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "conflicts"),
-    [
-        ({}, {}, 0),
-        ({}, {"model_version": "v2", "camera_id": "c9"}, 0),
-        ({"duration_s": "5"}, {}, 1),
-        ({}, {"duration_s": "5"}, 1),
-        ({"duration_s": "5"}, {"duration_s": "5.0"}, 0),
-        (
-            {"event_type": "product_count", "count": "2"},
-            {"event_type": "product_count", "count": "3"},
-            1,
-        ),
-        (
-            {"event_type": "product_count", "count": "2"},
-            {"event_type": "product_count", "count": "2.0"},
-            0,
-        ),
-        ({"confidence": "0.7"}, {"confidence": "0.70000001"}, 0),
-        ({"confidence": "0.7"}, {"confidence": "0.7001"}, 1),
-    ],
-)
-def test_a_second_batch_is_compared_with_what_stands(
-    door: Door, first: Row, second: Row, conflicts: int
-) -> None:
-    assert counts(admit(door, first)) == (1, 0, 0, {})
-    assert counts(admit(door, second)) == (0, 1, conflicts, {})
-
-
-def test_repeats_of_a_stored_event_are_compared_with_the_stored_one(
-    door: Door, conn: psycopg.Connection
-) -> None:
-    admit(door, {})
-    assert counts(admit(door, {"confidence": "0.5"}, {}, {})) == (0, 3, 1, {})
-    parked = conn.execute("select code, raw from ingest.rejects").fetchall()
-    assert [code for code, _ in parked] == ["conflict"]
-    assert json.loads(parked[0][1])["confidence"] == "0.5"
-
-
-def test_many_rows_of_which_some_are_stored(
-    door: Door, conn: psycopg.Connection
-) -> None:
-    """More than are looked up one by one: sampled, then matched as a whole."""
-    rows = [
-        {"time": (START + timedelta(seconds=i)).isoformat(), "worker_id": f"W{i % 7}"}
-        for i in range(6000)
-    ]
-    assert counts(admit(door, *rows[::3])) == (2000, 0, 0, {})
-    changed = [row | {"confidence": "0.5"} for row in rows[:30]]
-    assert counts(admit(door, *changed, *rows[30:])) == (4000, 2000, 10, {})
-    assert counts(admit(door, *rows)) == (0, 6000, 20, {})
-    assert conn.execute("select count(*) from floor.events").fetchone() == (6000,)
-
-
-def test_few_stored_rows_of_many_that_the_sample_misses(door: Door) -> None:
-    rows = [{"time": (START + timedelta(seconds=i)).isoformat()} for i in range(20_000)]
-    admit(door, rows[7777])
-    assert counts(admit(door, *rows)) == (19_999, 1, 0, {})
-
-
-def test_a_sparse_batch_in_a_dense_history(door: Door) -> None:
-    """Staging: reading all rows of the range would read too many."""
-    dense = [
-        {"time": (START + timedelta(seconds=i)).isoformat()} for i in range(20_000)
-    ]
-    admit(door, *dense)
-    other = [row | {"worker_id": "W2"} for row in dense[::4]]
-    assert counts(admit(door, *other)) == (5000, 0, 0, {})
-    changed = [row | {"confidence": "0.1"} for row in other[:7]]
-    assert counts(admit(door, *changed, *other[7:])) == (0, 5000, 7, {})
 
 
 @pytest.mark.plain
@@ -410,58 +270,3 @@ def test_a_chunk_that_was_dropped_is_made_again(
             "select drop_chunks('floor.events', older_than => timestamptz '2026-11-03')"
         )
     assert counts(admit(door, {})) == (1, 0, 0, {})
-
-
-def test_rows_that_another_writer_commits_in_between(
-    dsn: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also in a database whose transactions would not see them by default."""
-    conn.execute(
-        f"alter database {conn.info.dbname} "
-        "set default_transaction_isolation = 'repeatable read'"
-    )
-    rows = [{"time": (START + timedelta(seconds=i)).isoformat()} for i in range(300)]
-
-    def probe(*arguments: Any) -> pl.DataFrame:
-        found = true_probe(*arguments)
-        admit(other, rows[150], rows[299] | {"confidence": "0.1"})
-        return found
-
-    with Door(dsn) as door, Door(dsn) as other:
-        true_probe = door._store._probe
-        monkeypatch.setattr(door._store, "_probe", probe)
-        assert counts(admit(door, *rows)) == (298, 2, 1, {})
-
-
-def _writer(dsn: str, seed: int) -> tuple[int, int, int]:
-    """Admits the same events as its siblings, in batches of its own making."""
-    rng = random.Random(seed)
-    rows: list[Row] = [
-        {
-            "time": (START + timedelta(minutes=7 * (i % 400))).isoformat(),
-            "worker_id": f"W{i // 400}",
-        }
-        for i in range(6000)
-    ]
-    rng.shuffle(rows)
-    total = [0, 0, 0]
-    with Door(dsn) as door:
-        while rows:
-            size = rng.choice([1, 50, 700, 2500])
-            batch, rows = rows[:size], rows[size:]
-            found = counts(admit(door, *batch, source=f"writer {seed}"))
-            total = [a + b for a, b in zip(total, found, strict=False)]
-    return total[0], total[1], total[2]
-
-
-def test_four_writers_of_the_same_events_store_each_once(
-    dsn: str, conn: psycopg.Connection
-) -> None:
-    with get_context("spawn").Pool(4) as pool:
-        found = pool.starmap_async(_writer, [(dsn, i) for i in range(4)]).get(120)
-    assert sum(stored for stored, _, _ in found) == 6000
-    assert sum(duplicates for _, duplicates, _ in found) == 3 * 6000
-    assert sum(conflicts for _, _, conflicts in found) == 0
-    assert conn.execute("select count(*) from floor.events").fetchone() == (6000,)
-    behind = conn.execute("select sum(events) from floor.dirty").fetchone()
-    assert behind == (6000,)

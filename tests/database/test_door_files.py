@@ -1,4 +1,4 @@
-"""Files through the door: counts, options, dry runs, damage, and what is continued."""
+"""Files through the door: counts, options, dry runs, damage, two at once."""
 
 from __future__ import annotations
 
@@ -8,57 +8,28 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 import zstandard
 
-from etl.door.admit import Door, Progress
-from etl.door.parts import Prepared
 from etl.files import load as files
-from etl.files.load import LoadError, LoadReport, load_file
-from etl.files.reading import Reading
+from etl.files.load import load_file
 from sql.errors import InputError
-
-HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
-START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
-SMALL_BLOCK = 100_000
-ROWS = 10_000  # several blocks of SMALL_BLOCK
-
-
-def line(i: int, site: str = "plant", confidence: str = "0.9") -> str:
-    time = (START + timedelta(seconds=i)).isoformat()
-    return f"{time},{site},W{i % 9},S{i % 4},working,{confidence}\n"
-
-
-def many(rows: int = ROWS, sites: int = 1) -> str:
-    return HEADER + "".join(line(i, f"plant-{i % sites}") for i in range(rows))
-
-
-def load(dsn: str, path: Path, **options: Any) -> LoadReport:
-    said = {n: options.pop(n) for n in ("site", "timezone", "mapping") if n in options}
-    report = load_file(dsn, str(path), reading=Reading(**said), **options)
-    parked = sum(report.parked.values())
-    assert report.read == report.stored + report.duplicates + parked
-    return report
-
-
-def one(conn: psycopg.Connection, query: str) -> Any:
-    row = conn.execute(query).fetchone()
-    assert row is not None
-    return row[0]
-
-
-def counts(report: LoadReport) -> tuple[int, int, int, dict[str, int]]:
-    return report.stored, report.duplicates, report.conflicts, report.parked
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "events.csv"
+from tests.support.database import one
+from tests.support.files import (
+    HEADER,
+    ROWS,
+    SMALL_BLOCK,
+    START,
+    counts,
+    line,
+    load,
+    many,
+)
 
 
 def test_a_file_of_many_blocks_and_the_same_again(
@@ -91,9 +62,10 @@ def test_a_file_of_many_blocks_and_the_same_again(
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_every_kind_of_file(dsn: str, tmp_path: Path, suffix: str, kind: str) -> None:
     text = many(100) if kind == "csv" else as_ndjson(many(100))
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[suffix]
+    packs: dict[str, Callable[[bytes], bytes]]
+    packs = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}
     path = tmp_path / f"events.{kind}{suffix}"
-    path.write_bytes(pack(text.encode()))
+    path.write_bytes(packs[suffix](text.encode()))
     assert counts(load(dsn, path)) == (100, 0, 0, {})
 
 
@@ -201,24 +173,6 @@ def test_a_missing_file(dsn: str, path: Path) -> None:
 
 
 @pytest.mark.plain
-def test_what_was_committed_before_the_damage_stays_and_is_told(
-    dsn: str, conn: psycopg.Connection, path: Path
-) -> None:
-    packed = gzip.compress(many().encode())
-    path.write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(LoadError) as error:
-        load(dsn, path, block_bytes=SMALL_BLOCK)
-    stored = error.value.report.stored
-    assert 0 < stored < ROWS
-    assert one(conn, "select count(*) from floor.events") == stored
-    assert one(conn, "select state from ingest.loads") == "failed"
-    path.write_bytes(packed)
-    report = load(dsn, path, block_bytes=SMALL_BLOCK)
-    assert report.resumed
-    assert counts(report) == (ROWS, 0, 0, {})
-
-
-@pytest.mark.plain
 @pytest.mark.parametrize("content", [b"", b"\n\n", HEADER.encode()])
 def test_an_empty_file_is_fine(dsn: str, path: Path, content: bytes) -> None:
     path.write_bytes(content)
@@ -237,136 +191,6 @@ def test_lines_without_end_and_their_neighbours(
         "select line, length(raw) from ingest.rejects order by line"
     ).fetchall()
     assert parked == [(3, 65_536), (5, 65_536)]
-
-
-class Killed(BaseException):
-    """As sudden as a kill."""
-
-
-def dies_after(
-    monkeypatch: pytest.MonkeyPatch, commits: int, *, in_commit: bool = False
-) -> None:
-    """Let a load die after so many blocks, or after so many sites of one."""
-    done = []
-
-    def commit(
-        self: Door,
-        prepared: Prepared,
-        source: str,
-        progress: Progress | None = None,
-        after_site: str | None = None,
-    ) -> Any:
-        found = true_commit(self, prepared, source, progress, after_site)
-        done.append(1)
-        if len(done) == commits:
-            raise Killed
-        return found
-
-    def commit_part(self: Door, *arguments: Any) -> Any:
-        found = true_part(self, *arguments)
-        done.append(1)
-        if len(done) == commits:
-            raise Killed
-        return found
-
-    true_commit, true_part = Door.commit, Door._commit_part
-    if in_commit:
-        monkeypatch.setattr(Door, "_commit_part", commit_part)
-    else:
-        monkeypatch.setattr(Door, "commit", commit)
-
-
-@pytest.mark.plain
-@pytest.mark.parametrize("kind", ["plain", "gz", "stdin", "gz stdin"])
-def test_a_load_that_was_cut_off_is_continued(
-    dsn: str,
-    conn: psycopg.Connection,
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-) -> None:
-    content = (many() + line(0, "plant-0", "0.5") + line(ROWS, confidence="2")).encode()
-    path.write_bytes(gzip.compress(content) if "gz" in kind else content)
-
-    def run() -> LoadReport:
-        if "stdin" not in kind:
-            return load(dsn, path, block_bytes=SMALL_BLOCK)
-        stdin = io.TextIOWrapper(io.BytesIO(path.read_bytes()))
-        monkeypatch.setattr(sys, "stdin", stdin)
-        return load_file(dsn, "-", block_bytes=SMALL_BLOCK)
-
-    with monkeypatch.context() as patched:
-        dies_after(patched, 2)
-        with pytest.raises(Killed):
-            run()
-    assert 0 < one(conn, "select count(*) from floor.events") < ROWS
-    report = run()
-    assert report.resumed
-    assert counts(report) == (ROWS, 1, 1, {"bad_confidence": 1})
-    assert one(conn, "select count(*) from ingest.loads") == 1
-    assert one(conn, "select array_agg(line order by line) from ingest.rejects") == [
-        ROWS + 2,
-        ROWS + 3,
-    ]
-    assert not run().resumed
-
-
-@pytest.mark.plain
-@pytest.mark.parametrize("commits", [1, 2, 4, 5])
-def test_a_block_of_several_sites_is_continued_between_them(
-    dsn: str,
-    conn: psycopg.Connection,
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    commits: int,
-) -> None:
-    path.write_text(many(sites=3))
-    with monkeypatch.context() as patched:
-        dies_after(patched, commits, in_commit=True)
-        with pytest.raises(Killed):
-            load(dsn, path, block_bytes=SMALL_BLOCK)
-    report = load(dsn, path, block_bytes=SMALL_BLOCK)
-    assert report.resumed
-    assert counts(report) == (ROWS, 0, 0, {})
-    assert one(conn, "select count(*) from floor.events") == ROWS
-
-
-@pytest.mark.plain
-@pytest.mark.parametrize("in_commit", [True, False])
-def test_other_content_with_the_same_beginning_is_a_load_of_its_own(
-    dsn: str,
-    conn: psycopg.Connection,
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    in_commit: bool,
-) -> None:
-    path.write_text(many(sites=3))
-    with monkeypatch.context() as patched:
-        dies_after(patched, 1, in_commit=in_commit)
-        with pytest.raises(Killed):
-            load(dsn, path, block_bytes=SMALL_BLOCK)
-    lines = many(sites=3).splitlines(keepends=True)
-    lines[1400] = line(-77, "plant-0")
-    path.write_text("".join(lines))
-    report = load(dsn, path, block_bytes=SMALL_BLOCK)
-    assert not (report.resumed and not in_commit)
-    assert report.read == ROWS
-    times = {row[0] for row in conn.execute("select time from floor.events")}
-    expected = {START + timedelta(seconds=i) for i in range(ROWS) if i != 1399}
-    assert times >= expected | {START - timedelta(seconds=77)}
-
-
-@pytest.mark.plain
-def test_other_options_are_a_load_of_their_own(
-    dsn: str, conn: psycopg.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path.write_text(many())
-    with monkeypatch.context() as patched:
-        dies_after(patched, 2)
-        with pytest.raises(Killed):
-            load(dsn, path, block_bytes=SMALL_BLOCK)
-    assert not load(dsn, path, timezone="Asia/Kolkata").resumed
-    assert one(conn, "select count(*) from ingest.loads") == 2
 
 
 def test_two_loads_of_one_file_at_once(

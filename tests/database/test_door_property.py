@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import polars as pl
 import psycopg
 import pytest
@@ -38,12 +36,6 @@ ROWS = st.tuples(
 )
 BATCHES = st.lists(st.lists(ROWS, min_size=1, max_size=12), min_size=1, max_size=4)
 Row = tuple[str, str, str, str, str, str, str | None]
-
-
-@pytest.fixture
-def door(dsn: str) -> Iterator[Door]:
-    with Door(dsn) as opened:
-        yield opened
 
 
 def expected(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import rel_entr
 from scipy.stats import median_abs_deviation
 
-from sql.calendar import Break
-from sql.calendar_store import ensure_calendar
 from sql.connect import Connection
-from sql.shifts import Pattern, add_shift
-from sql.sites import SiteChange, set_site, site_key_of
+from sql.plant.calendar import Break
+from sql.plant.calendar_store import ensure_calendar
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import SiteChange, set_site, site_key_of
 from tests.support.hours import BEGIN, DAY, HourlyPlant, Seen
 
 TO = BEGIN + timedelta(days=30)
@@ -144,7 +145,7 @@ def test_a_window_is_compared_with_like_hours_of_like_cameras(
         " join floor.cameras using (camera_key) where hour < %s or hour >= %s",
         (now - DAY, now.replace(hour=0) - DAY, now - DAY),
     ).fetchall()
-    sums: dict[tuple[object, ...], np.ndarray] = defaultdict(lambda: np.zeros(22))
+    sums: dict[tuple[Any, ...], np.ndarray] = defaultdict(lambda: np.zeros(22))
     for camera, hour, is_now, *values, histogram in rows:
         sums[camera, hour, is_now] += np.array([*values, *histogram])
     wanted: dict[str | None, list[np.ndarray]] = {}

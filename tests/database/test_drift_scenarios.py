@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ class TestHours:
             assert both <= plant.drifting("c1")
         assert ("rolling_low", "last_100") in plant.drifting("c1")
         assert plant.drifting("c2") == set()
-        opened = dict(
+        opened: dict[str, datetime] = dict(
             plant.conn.execute(
                 "select signal, opened_at from analytics.alerts where subject = 'v1 c1'"
             ).fetchall()
@@ -293,7 +294,7 @@ def working_hours(first: int, last: int) -> Iterator[datetime]:
         hour += HOUR
 
 
-def way(hour: datetime) -> dict[str, object]:
+def way(hour: datetime) -> dict[str, Any]:
     """How an hour is: by night another one."""
     if 6 <= hour.hour < 22:
         return {}

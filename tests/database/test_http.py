@@ -15,18 +15,13 @@ import psycopg
 import pytest
 import zstandard
 
-from etl.http.events import DEEPEST, MOST_EVENTS
+from etl.elements import DEEPEST
+from etl.http.events import MOST_EVENTS
 from tests.support.http import V1, event, serving
 
 pytestmark = pytest.mark.plain
 
 EVENTS = f"{V1}/events"
-
-
-@pytest.fixture
-def api(dsn: str) -> Iterator[httpx.Client]:
-    with serving(dsn) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

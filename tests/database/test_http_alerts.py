@@ -9,7 +9,7 @@ import pytest
 
 from sql.connect import connect
 from sql.keys import KeyTerms, create_key
-from sql.sites import register_site
+from sql.plant.sites import register_site
 from tests.support.http import V1, serving
 
 pytestmark = pytest.mark.plain

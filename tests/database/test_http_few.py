@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
-from sql.registry import set_worker
-from sql.sites import SiteChange, set_site
+from sql.plant.registry import set_worker
+from sql.plant.sites import SiteChange, set_site
 from tests.support.http import V1, event, serving
 
 START = datetime(2026, 11, 1, 6, tzinfo=UTC)

@@ -20,8 +20,9 @@ import zstandard
 
 from etl.http import files as http_files
 from sql.keys import KeyTerms, create_key
-from sql.sites import SiteChange, set_site
-from tests.support.http import V1, event, serving
+from sql.plant.sites import SiteChange, set_site
+from tests.support.database import stored
+from tests.support.http import V1, event
 from tests.support.local_server import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -46,18 +47,6 @@ def parquet(rows: int) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture
-def api(dsn: str) -> Iterator[httpx.Client]:
-    with serving(dsn) as client:
-        yield client
-
-
-def count(conn: psycopg.Connection) -> int:
-    row = conn.execute("select count(*) from floor.events").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
 def test_a_csv_file_is_stored(
     api: httpx.Client, conn: psycopg.Connection, compress: type[bytes]
@@ -72,7 +61,7 @@ def test_a_csv_file_is_stored(
         (5002, "bad_time"),
         (5003, "malformed"),
     ]
-    assert count(conn) == 5000
+    assert stored(conn) == 5000
     again = api.put(FILE, content=compress(content)).json()
     assert (again["stored"], again["duplicates"]) == (0, 5000)
 
@@ -84,7 +73,7 @@ def test_ndjson_and_the_site_of_rows_that_name_none(
     body += b'"event_type":"idle","confidence":0.8}\n'
     answer = api.put(FILE, content=body, params={"site": "plant"})
     assert answer.json()["stored"] == 1
-    assert count(conn) == 1
+    assert stored(conn) == 1
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
@@ -100,7 +89,7 @@ def test_parquet_is_stored_and_sent_twice_is_known(
     assert (said["read"], said["stored"], said["parked"]) == (5000, 5000, [])
     again = api.put(FILE, content=content).json()
     assert (again["stored"], again["duplicates"]) == (0, 5000)
-    assert count(conn) == 5000
+    assert stored(conn) == 5000
     monkeypatch.setattr(http_files, "LARGEST_SPOOL", len(content) - 1)
     large = api.put(FILE, content=content)
     assert large.status_code == 400
@@ -178,13 +167,13 @@ def test_a_file_that_was_cut_off_goes_on_where_it_was(
         head = f"PUT {FILE} HTTP/1.1\r\nHost: localhost\r\n"
         head += f"Content-Length: {len(content)}\r\n\r\n"
         line.sendall(head.encode() + half)
-        wait_until(lambda: count(conn) > 5000)
+        wait_until(lambda: stored(conn) > 5000)
     state = "select state from ingest.loads"
     wait_until(lambda: conn.execute(state).fetchone() == ("failed",))
     answer = api.put(FILE, content=content)
     assert answer.json()["resumed"] is True
     assert answer.json()["stored"] == 60_000
-    assert count(conn) == 60_000
+    assert stored(conn) == 60_000
 
 
 def test_no_more_than_two_files_at_once(api: httpx.Client) -> None:
@@ -224,7 +213,7 @@ def test_a_file_of_another_site_is_refused(
         answer = api.put(FILE, content=(HEADER + content).encode(), headers=headers)
         assert answer.status_code == 403
         assert answer.json()["error"] == "not_allowed"
-    assert count(conn) == 10
+    assert stored(conn) == 10
 
 
 def test_parked_events_are_seen_taken_out_and_sent_again(
@@ -261,7 +250,7 @@ def test_parked_events_are_seen_taken_out_and_sent_again(
     assert {row["state_by"] for row in gone} == {"http"}
     audit = conn.execute("select action, who from ops.audit_log order by audit_id")
     assert audit.fetchall() == [("rejects.export", "http"), ("rejects.retry", "http")]
-    assert count(conn) == 2
+    assert stored(conn) == 2
 
 
 def test_a_key_of_one_site_sees_the_parked_events_of_that_site(

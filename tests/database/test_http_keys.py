@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,12 +24,6 @@ pytestmark = pytest.mark.plain
 
 EVENTS = f"{V1}/events"
 EVERYTHING = ("ingest", "files", "read", "rejects")
-
-
-@pytest.fixture
-def api(dsn: str) -> Iterator[httpx.Client]:
-    with serving(dsn) as client:
-        yield client
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -216,7 +210,7 @@ def test_a_key_has_the_rights_it_was_given(
         right: create_key(conn, right, KeyTerms(allows=(right,)), "ada")
         for right in EVERYTHING
     }
-    asked = {
+    asked: dict[str, Callable[[dict[str, str]], httpx.Response]] = {
         "ingest": lambda headers: api.post(EVENTS, json=[], headers=headers),
         "files": lambda headers: api.put(
             f"{EVENTS}/file", content=b"", headers=headers

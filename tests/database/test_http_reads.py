@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from scheduler.refresh import refresh_site
-from sql.registry import set_worker
+from sql.plant.registry import set_worker
 from tests.support.http import V1, event, serving
 from tests.support.wallclock import moment
 
@@ -51,7 +51,7 @@ def pages(api: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     after = None
     while True:
-        more = {"after": after} if after else {}
+        more: dict[str, str] = {"after": after} if after else {}
         answer = api.get(f"{V1}/{path}", params=params | {"limit": 7} | more)
         assert answer.status_code == 200, answer.text
         said = answer.json()

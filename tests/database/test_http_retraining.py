@@ -10,8 +10,8 @@ import pytest
 
 from sql.connect import Connection, connect
 from sql.keys import KeyTerms, create_key
-from sql.retraining import request
-from sql.sites import register_site
+from sql.model_health.retraining import request
+from sql.plant.sites import register_site
 from tests.support.http import V1, serving
 
 pytestmark = pytest.mark.parametrize("engine", ["plain"], indirect=True)

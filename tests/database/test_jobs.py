@@ -20,6 +20,7 @@ from etl.files.load import load_file
 from etl.files.parts import PartStream, parts_of
 from etl.files.reading import Reading
 from tests.support.cli import floorpulse, json_of
+from tests.support.database import one
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
@@ -34,12 +35,6 @@ def content(rows: int = ROWS) -> str:
         for i in range(rows)
     ]
     return HEADER + "".join(lines)
-
-
-def one(conn: psycopg.Connection, query: str) -> Any:
-    row = conn.execute(query).fetchone()
-    assert row is not None
-    return row[0]
 
 
 @pytest.fixture

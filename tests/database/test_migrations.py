@@ -12,8 +12,8 @@ from importlib.resources import files
 import psycopg
 import pytest
 
-from sql.embedded_account import find_binaries
 from sql.errors import ForeignDatabase, MigrationError
+from sql.local_server.account import find_binaries
 from sql.migrate import migrate, status
 
 MIGRATIONS = sorted(

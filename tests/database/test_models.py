@@ -11,10 +11,10 @@ import pytest
 from scipy import stats
 
 from etl.batch import batch_of
-from etl.door.admit import Door
 from etl.validations.load import Sender, ValidationReport, admit
 from sql.connect import Connection
 from tests.support.cli import floorpulse, json_of
+from tests.support.database import put
 
 BEGIN = datetime(2026, 3, 2, 6, tzinfo=UTC)
 STATES = ("working", "idle", "absent", "product_count")
@@ -51,8 +51,7 @@ def store(dsn: str, frame: pl.DataFrame) -> pl.DataFrame:
         pl.col("time").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
         pl.col("confidence", "count").cast(pl.String),
     )
-    with Door(dsn) as door:
-        door.admit(batch_of(texts), "test")
+    put(dsn, texts)
     floorpulse(dsn, "refresh", "--site", "plant", "--now", "2026-03-04T00:00Z")
     return texts
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from sql.calendar import Break
-from sql.calendar_store import ensure_calendar
-from sql.channels import Quiet
 from sql.connect import Connection, connect
-from sql.shifts import Pattern, add_shift
-from sql.sites import site_key_of
+from sql.model_health.channels import Quiet
+from sql.plant.calendar import Break
+from sql.plant.calendar_store import ensure_calendar
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import site_key_of
 from tests.support.alerting import Alerting
 
 pytestmark = pytest.mark.plain
@@ -124,7 +124,7 @@ def test_a_failing_channel_waits_longer_and_longer(house: Alerting) -> None:
 def test_what_failed_for_three_days_is_given_up_and_sent_again_when_asked(
     house: Alerting,
 ) -> None:
-    from sql.channels import send_again
+    from sql.model_health.channels import send_again
 
     house.channel()
     house.raise_alert()
@@ -179,7 +179,7 @@ def test_a_word_that_was_overtaken_is_not_told(house: Alerting) -> None:
 
 
 def test_a_removed_channel_is_told_nothing_more(house: Alerting) -> None:
-    from sql.channels import remove_channel
+    from sql.model_health.channels import remove_channel
 
     house.channel()
     house.raise_alert()

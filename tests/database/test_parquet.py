@@ -22,6 +22,7 @@ from etl.files.reading import Reading
 from sql.connect import connect
 from sql.errors import InputError
 from tests.support.cli import floorpulse, json_of
+from tests.support.database import one
 
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
 ROWS = 10_000
@@ -46,12 +47,6 @@ def written(folder: Path, content: pa.Table, **options: Any) -> Path:
     path = folder / "events.parquet"
     pq.write_table(content, path, **options)
     return path
-
-
-def one(conn: psycopg.Connection, query: str) -> Any:
-    row = conn.execute(query).fetchone()
-    assert row is not None
-    return row[0]
 
 
 @pytest.mark.plain

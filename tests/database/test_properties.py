@@ -38,7 +38,7 @@ def short_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
         low, high = asked_from - spare, asked_to + spare
         return low // HOUR * HOUR, -(-high // HOUR) * HOUR
 
-    monkeypatch.setattr("sql.calendar_store._wanted", wanted)
+    monkeypatch.setattr("sql.plant.calendar_store._wanted", wanted)
 
 
 def test_any_history(common_dsn: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scheduler.job import Work
 from scheduler.jobs import retraining as job
 from sql.connect import Connection, connect
 from sql.errors import BadSetting, UnknownRequest
-from sql.retraining import STATES, move, request
+from sql.model_health.retraining import STATES, move, request
 from tests.support.cli import floorpulse, json_of
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)

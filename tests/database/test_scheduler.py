@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,8 @@ from scheduler.leader import Leader
 from scheduler.service import run, take_over
 from sql.connect import Connection, connect
 from sql.errors import DsnError
+from tests.support.database import one
+from tests.support.local_server import wait_until
 
 NAMES = {job.name for job in JOBS}
 
@@ -34,18 +36,6 @@ def scheduling(dsn: str, jobs: tuple[Job, ...] = JOBS) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def until(holds: Callable[[], object], within_s: float = 10.0) -> None:
-    end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end, "it did not come to hold"
-        time.sleep(0.05)
-
-
-def value(conn: Connection, query: str, *parameters: object) -> object:
-    row = conn.execute(query, parameters or None).fetchone()
-    return row[0] if row else None
-
-
 def ok_jobs(conn: Connection) -> set[object]:
     found = conn.execute("select job from ops.jobs where last_ok_at is not null")
     return {job for (job,) in found.fetchall()}
@@ -59,7 +49,7 @@ def nothing(work: Work) -> Detail:
 def test_every_job_runs_at_once_and_is_recorded(dsn: str, conn: Connection) -> None:
     conn.execute("select floor.register_site('plant', false)")
     with scheduling(dsn):
-        until(lambda: ok_jobs(conn) == NAMES)
+        wait_until(lambda: ok_jobs(conn) == NAMES)
     rows = conn.execute(
         "select job, ok, error, finished_at >= started_at, detail from ops.job_runs"
         " where detail ? 'slot'"
@@ -67,24 +57,22 @@ def test_every_job_runs_at_once_and_is_recorded(dsn: str, conn: Connection) -> N
     assert {row[0] for row in rows} == NAMES
     assert all(row[1] and row[2] is None and row[3] for row in rows)
     now = datetime.now(UTC)
-    covered = value(conn, "select covered_to from floor.calendar_coverage")
+    covered = one(conn, "select covered_to from floor.calendar_coverage")
     assert isinstance(covered, datetime)
     assert covered >= now + timedelta(days=34)
-    ahead = value(conn, "select max(ends_at) from floor.partitions")
+    ahead = one(conn, "select max(ends_at) from floor.partitions")
     assert isinstance(ahead, datetime)
     assert ahead > now + timedelta(days=3)
-    assert (
-        value(conn, "select count(*) from ops.job_runs where finished_at is null") == 0
-    )
+    assert one(conn, "select count(*) from ops.job_runs where finished_at is null") == 0
 
 
 @pytest.mark.plain
 def test_a_site_is_fresh_while_the_scheduler_runs(dsn: str, conn: Connection) -> None:
     conn.execute("select floor.register_site('plant', false)")
     fresh = "select bool_and(ok) from analytics.freshness where site_id = 'plant'"
-    assert value(conn, fresh) is False
+    assert one(conn, fresh) is False
     with scheduling(dsn):
-        until(lambda: value(conn, fresh) is True)
+        wait_until(lambda: one(conn, fresh) is True)
 
 
 @pytest.mark.plain
@@ -99,13 +87,15 @@ def test_a_notification_refreshes_its_site_at_once(dsn: str, conn: Connection) -
     job = Job("refresh", 3_600, note)
     monkey.setattr("scheduler.service.REFRESH", job)
     with monkey.context(), scheduling(dsn, (job,)):
-        until(lambda: len(seen) == 1)
-        until(lambda: value(conn, LISTENERS) == 1)
+        wait_until(lambda: len(seen) == 1)
+        wait_until(lambda: one(conn, LISTENERS) == 1)
         sent_s = time.monotonic()
         for site in ("a", "b", "b"):
             payload = json.dumps({"site": site, "stored": 1})
             conn.execute("select pg_notify('floorpulse_events', %s)", (payload,))
-        until(lambda: {s for _, sites in seen[1:] for s in sites or ()} == {"a", "b"})
+        wait_until(
+            lambda: {s for _, sites in seen[1:] for s in sites or ()} == {"a", "b"}
+        )
         assert seen[1][0] - sent_s < 1
         time.sleep(1.5)
         assert len(seen) <= 3, "notifications are coalesced"
@@ -120,16 +110,16 @@ LISTENERS = (
 
 @pytest.mark.plain
 def test_events_are_refreshed_when_the_door_says_so(dsn: str, conn: Connection) -> None:
-    site_key = value(conn, "select floor.register_site('plant', false)")
+    site_key = one(conn, "select floor.register_site('plant', false)")
     with scheduling(dsn):
-        until(lambda: ok_jobs(conn) == NAMES and value(conn, LISTENERS) == 1)
-        before = value(conn, "select max(run_id) from ops.job_runs")
+        wait_until(lambda: ok_jobs(conn) == NAMES and one(conn, LISTENERS) == 1)
+        before = one(conn, "select max(run_id) from ops.job_runs")
         conn.execute(
             "select pg_notify('floorpulse_events', %s)",
             (json.dumps({"site": "plant"}),),
         )
-        until(
-            lambda: value(
+        wait_until(
+            lambda: one(
                 conn,
                 "select count(*) from ops.job_runs"
                 " where run_id > %s and detail ->> 'notified' = '[\"plant\"]' and ok",
@@ -137,7 +127,7 @@ def test_events_are_refreshed_when_the_door_says_so(dsn: str, conn: Connection) 
             )
         )
     now = "select aggregated_now from floor.refresh_state where site_key = %s"
-    assert value(conn, now, site_key) is not None
+    assert one(conn, now, site_key) is not None
 
 
 @pytest.mark.plain
@@ -157,11 +147,11 @@ def test_a_job_that_raises_is_seen_logged_and_tried_again(
     monkey.setattr("scheduler.runner.RETRY_S", (0.3, 5.0))
     job = Job("failing", 3_600, fail_twice)
     with monkey.context(), scheduling(dsn, (job, Job("well", 3_600, nothing))):
-        until(lambda: len(tries) >= 1)
-        until(
-            lambda: value(conn, "select last_error from ops.jobs where job='failing'")
+        wait_until(lambda: len(tries) >= 1)
+        wait_until(
+            lambda: one(conn, "select last_error from ops.jobs where job='failing'")
         )
-        until(lambda: ok_jobs(conn) == {"failing", "well"})
+        wait_until(lambda: ok_jobs(conn) == {"failing", "well"})
     monkey.undo()
     runs = conn.execute(
         "select ok, error, detail from ops.job_runs where job = 'failing'"
@@ -171,7 +161,7 @@ def test_a_job_that_raises_is_seen_logged_and_tried_again(
     assert runs[0][1] == "RuntimeError: the plant is on fire"
     assert [detail.get("attempt") for _, _, detail in runs] == [None, 2, 3]
     assert tries[2] - tries[1] >= 2 * 0.3
-    assert value(conn, "select last_error from ops.jobs where job = 'failing'") is None
+    assert one(conn, "select last_error from ops.jobs where job = 'failing'") is None
     logged = [r for r in caplog.records if getattr(r, "action", "") == "job_failed"]
     assert len(logged) == 2
     assert logged[0].levelno == logging.ERROR
@@ -186,9 +176,8 @@ def test_one_site_that_fails_keeps_no_other_from_its_refresh(
         "select floor.register_site(s, false) from unnest('{a,b,c}'::text[]) s"
     )
     from scheduler.jobs import refresh
+    from scheduler.refresh import refresh_with as real
     from sql.errors import RefreshError
-
-    real = refresh.refresh_with
 
     def broken(conn: Connection, site_id: str) -> object:
         if site_id == "b":
@@ -199,7 +188,7 @@ def test_one_site_that_fails_keeps_no_other_from_its_refresh(
     with pytest.raises(RefreshError, match="1 of 3 sites failed: b: b cannot be cut"):
         refresh.run(Work(dsn, conn, None, threading.Event()))
     counted = "select count(aggregated_now) from floor.refresh_state"
-    assert value(conn, counted) == 2
+    assert one(conn, counted) == 2
 
 
 @pytest.mark.plain
@@ -241,7 +230,7 @@ def test_a_slot_that_begins_during_a_run_is_done_after_it(
         "select (detail ->> 'slot')::int from ops.job_runs where ok order by started_at"
     )
     with scheduling(dsn, (Job("slow", 1, slow_at_first),)):
-        until(lambda: len(conn.execute(query).fetchall()) >= 5)
+        wait_until(lambda: len(conn.execute(query).fetchall()) >= 5)
     first, *then = [slot for (slot,) in conn.execute(query).fetchall()]
     # The second lasts until the third is over: late slots are one run, and none two.
     assert [slot - first for slot in then[:4]] == [1, 3, 4, 5]
@@ -276,14 +265,14 @@ def test_a_leader_whose_session_is_ended_steps_down_and_leads_again(
         " and l.classid = hashtext('floorpulse.scheduler')::oid and l.granted"
     )
     with scheduling(dsn, (Job("tick", 1, nothing),)):
-        until(lambda: value(conn, leading))
-        pid = value(conn, leading)
+        wait_until(lambda: one(conn, leading))
+        pid = one(conn, leading)
         conn.execute("select pg_terminate_backend(%s)", (pid,))
-        until(lambda: value(conn, leading) not in (None, pid))
+        wait_until(lambda: one(conn, leading) not in (None, pid))
         runs = "select count(*) from ops.job_runs where ok"
-        before = value(conn, runs)
+        before = one(conn, runs)
         assert isinstance(before, int)
-        until(lambda: int(str(value(conn, runs))) >= before + 2)
+        wait_until(lambda: one(conn, runs) >= before + 2)
 
 
 @pytest.mark.plain
@@ -296,7 +285,7 @@ def test_a_long_query_is_cancelled_when_the_scheduler_ends(
 
     running = "select count(*) from ops.job_runs where finished_at is null"
     with scheduling(dsn, (Job("long", 3_600, sleep),)):
-        until(lambda: value(conn, running) == 1)
+        wait_until(lambda: one(conn, running) == 1)
         time.sleep(0.3)
     row = conn.execute("select ok, error, detail ? 'abandoned' from ops.job_runs")
     assert row.fetchall() == [(False, "the scheduler was stopped", True)]
@@ -306,8 +295,8 @@ def test_a_long_query_is_cancelled_when_the_scheduler_ends(
 def test_jobs_of_another_version_are_forgotten(dsn: str, conn: Connection) -> None:
     conn.execute("insert into ops.jobs (job, interval_s) values ('old', 5)")
     with scheduling(dsn, (Job("new", 3_600, nothing),)):
-        until(lambda: ok_jobs(conn) == {"new"})
-    assert value(conn, "select count(*) from ops.jobs") == 1
+        wait_until(lambda: ok_jobs(conn) == {"new"})
+    assert one(conn, "select count(*) from ops.jobs") == 1
 
 
 @pytest.mark.plain
@@ -315,7 +304,7 @@ def test_without_a_schema_it_says_so_and_waits(
     fresh_dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with scheduling(fresh_dsn):
-        until(lambda: "floorpulse db migrate" in caplog.text)
+        wait_until(lambda: "floorpulse db migrate" in caplog.text)
 
 
 def test_a_wrong_dsn_is_an_error_at_once() -> None:
@@ -330,10 +319,10 @@ def test_connections_end_with_the_scheduler(dsn: str, conn: Connection) -> None:
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
     with scheduling(dsn):
-        until(lambda: ok_jobs(conn) == NAMES)
-    until(lambda: value(conn, others) == 0)
+        wait_until(lambda: ok_jobs(conn) == NAMES)
+    wait_until(lambda: one(conn, others) == 0)
     with connect(dsn) as other:
-        assert value(
+        assert one(
             other, "select pg_try_advisory_lock(hashtext('floorpulse.scheduler'), 0)"
         )
 
@@ -352,8 +341,8 @@ def test_a_ledger_that_cannot_be_written_is_tried_again(
         " for each row execute function full_disk()"
     )
     with scheduling(dsn, (Job("tick", 1, nothing),)):
-        until(lambda: value(conn, "select count(*) from ops.jobs") == 1)
+        wait_until(lambda: one(conn, "select count(*) from ops.jobs") == 1)
         time.sleep(1)
-        assert value(conn, "select count(*) from ops.job_runs") == 0
+        assert one(conn, "select count(*) from ops.job_runs") == 0
         conn.execute("drop trigger full_disk on ops.job_runs")
-        until(lambda: ok_jobs(conn) == {"tick"})
+        wait_until(lambda: ok_jobs(conn) == {"tick"})

@@ -7,12 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from sql.calendar import Break
-from sql.calendar_store import ensure_calendar
 from sql.connect import connect
 from sql.errors import BadSetting, OverlappingShift, UnknownShift, UnknownSite
-from sql.moments import MINUS_INFINITY
-from sql.shifts import (
+from sql.plant.calendar import Break
+from sql.plant.calendar_store import ensure_calendar
+from sql.plant.moments import MINUS_INFINITY
+from sql.plant.shifts import (
     Pattern,
     ShiftChange,
     add_shift,
@@ -20,7 +20,7 @@ from sql.shifts import (
     end_shift,
     list_shifts,
 )
-from sql.sites import SiteChange, register_site, set_site
+from sql.plant.sites import SiteChange, register_site, set_site
 
 Connection = psycopg.Connection[Any]
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)

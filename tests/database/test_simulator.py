@@ -14,8 +14,8 @@ from etl.simulation.simulator import Told, open_plant, run
 from etl.simulation.stream import Stream
 from sql.connect import Connection
 from sql.errors import BadSetting, InputError
-from sql.shifts import list_shifts
-from sql.sites import register_site
+from sql.plant.shifts import list_shifts
+from sql.plant.sites import register_site
 
 pytestmark = pytest.mark.plain
 # At work around the clock, so that something happens whenever the test runs.

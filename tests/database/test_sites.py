@@ -6,10 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from sql.calendar_store import ensure_calendar
 from sql.errors import BadSetting, UnknownSite
-from sql.moments import MINUS_INFINITY
-from sql.sites import SiteChange, list_sites, register_site, set_site, show_site
+from sql.plant.calendar_store import ensure_calendar
+from sql.plant.moments import MINUS_INFINITY
+from sql.plant.sites import SiteChange, list_sites, register_site, set_site, show_site
 
 pytestmark = pytest.mark.plain
 

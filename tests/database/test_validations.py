@@ -12,11 +12,11 @@ import pytest
 from scipy.stats import binomtest
 
 from etl.batch import batch_of
-from etl.door.admit import Door
 from etl.validations.load import Sender, ValidationReport, admit, load_validations
 from sql.connect import Connection, connect
 from sql.keys import KeyTerms, create_key
 from tests.support.cli import floorpulse, json_of
+from tests.support.database import put
 from tests.support.http import V1, serving
 
 BEGIN = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -40,8 +40,7 @@ def event(minute: int, **more: Any) -> dict[str, Any]:
 
 
 def store(dsn: str, *events: dict[str, Any]) -> None:
-    with Door(dsn) as door:
-        door.admit(batch_of(pl.DataFrame(list(events))), "test")
+    put(dsn, pl.DataFrame(list(events)))
 
 
 def line(minute: int, verdict: str, label: str = "", **more: Any) -> str:

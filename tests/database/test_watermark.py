@@ -18,7 +18,7 @@ def see(dsn: str, folder: Path, site: str, time: str, now: str) -> None:
     """One state of one worker, and a refresh at `now`."""
     path = folder / f"{site}.csv"
     path.write_text(f"{HEADER}\n{time},{site},W1,S1,working,0.9\n")
-    load_file(dsn, path)
+    load_file(dsn, str(path))
     refresh_site(dsn, site, datetime.fromisoformat(now).astimezone(UTC))
 
 

@@ -19,6 +19,7 @@ import pytest
 import cli
 from sql.embedded import EmbeddedServer
 from tests.support.local_server import living, open_folder, psql, wait_until
+from tests.support.ports import free_port
 
 CLI = [sys.executable, cli.__file__]
 EVENT = (
@@ -60,9 +61,7 @@ def run(home: Path, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
 @contextmanager
 def up(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A running `floorpulse up` and the address of its pages."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [*CLI, "up", "--port", str(port), *arguments]
     process = subprocess.Popen(command, env=settings(home))
     try:

@@ -14,9 +14,10 @@ import pytest
 
 import cli
 from sql.migrate import migrate
-from tests.support.brokers import free_port, nats_broker
+from tests.support.brokers import nats_broker
 from tests.support.edge import line
 from tests.support.local_server import ask, open_folder, plain_server, wait_until
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.xdist_group("brokers")
 
@@ -65,7 +66,8 @@ def test_whatever_begins_before_its_database_waits_for_it(tmp_path: Path) -> Non
             begun.enter_context(command(dsn, logs[name], name, *arguments))
         try:
             for name in ("consume", "schedule"):
-                wait_until(lambda n=name: "Waiting for it" in logs[n].read_text(), 60)
+                log = logs[name]
+                wait_until(lambda: "Waiting for it" in log.read_text())  # noqa: B023
             wait_until(lambda: ready(port) == 503, 60)
             assert "Answering 503" in logs["serve"].read_text()
             assert server.start() == dsn

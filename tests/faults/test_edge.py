@@ -13,15 +13,10 @@ import psycopg
 import pytest
 
 from sql.keys import KeyTerms, create_key
+from tests.support.database import stored
 from tests.support.edge import QUICK, START, agent, end, line, lines, told
 from tests.support.http import bound_socket, served_by_a_process, serving
 from tests.support.local_server import ROOT, wait_until
-
-
-def stored(conn: psycopg.Connection) -> int:
-    row = conn.execute("select count(*) from floor.events").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 @pytest.mark.plain

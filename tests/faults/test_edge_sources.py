@@ -26,6 +26,7 @@ from tests.support.edge import (
     well,
 )
 from tests.support.local_server import wait_until
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ def test_a_socket_tells_how_many_lines_are_safe(tmp_path: Path, stub: Stub) -> N
 
 
 def test_many_connections_and_one_that_was_cut(tmp_path: Path, stub: Stub) -> None:
-    port = int(unused_address().rpartition(":")[2])
+    port = free_port()
     with agent(tmp_path, stub.url, f"tcp://127.0.0.1:{port}"):
         wait_until(lambda: listens(("127.0.0.1", port)))
         cameras = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
@@ -261,7 +262,7 @@ def test_a_broker_is_told_when_messages_are_safe(tmp_path: Path, stub: Stub) -> 
     from paho.mqtt.client import Client
     from paho.mqtt.enums import CallbackAPIVersion
 
-    port = int(unused_address().rpartition(":")[2])
+    port = free_port()
     (tmp_path / "conf").write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
     )

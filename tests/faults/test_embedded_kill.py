@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sql import embedded_life, embedded_process
 from sql.embedded import EmbeddedServer
 from sql.errors import ServerError
+from sql.local_server import life, process
 from tests.support import local_server as local
 from tests.support.local_server import ask, plain_server, record_of, run_sql, wait_until
 
@@ -140,8 +140,8 @@ def test_a_postmaster_that_does_not_answer_is_not_ended_but_named(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = local.postmaster(server.home)
-    monkeypatch.setattr(embedded_life, "SILENCE_LIMIT_S", 0)
-    monkeypatch.setattr(embedded_process, "PING_LIMIT_S", 1)
+    monkeypatch.setattr(life, "SILENCE_LIMIT_S", 0)
+    monkeypatch.setattr(process, "PING_LIMIT_S", 1)
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(ServerError, match=f"Process {pid} .* does not answer"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sql.embedded_account import find_binaries
+from sql.local_server.account import find_binaries
 from tests.support import local_server as local
 
 # Python itself may lie where the account cannot enter: load first, then become it.

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from sql.embedded import EmbeddedServer
-from sql.embedded_process import processes_of
 from sql.errors import BadSetting, ServerError
+from sql.local_server.process import processes_of
 from tests.support import local_server as local
 from tests.support.local_server import ask, plain_server, record_of, run_sql, snapshot
 

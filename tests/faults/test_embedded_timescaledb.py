@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sql import embedded_account
 from sql.embedded import EmbeddedServer
 from sql.errors import BadSetting, ServerError
+from sql.local_server import account
 from tests.support import local_server as local
 from tests.support.local_server import ask, plain_server, run_sql
 from tests.support.servers import engines_found, timescaledb_folder
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Copies of spoiled builds go with the test."""
     with local.open_folder() as folder:
-        monkeypatch.setattr(embedded_account, "OWN_FOLDER", folder)
+        monkeypatch.setattr(account, "OWN_FOLDER", folder)
         yield
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,8 @@ from etl.files.follow import Follower, Tail
 from etl.files.load import LoadReport
 from etl.files.reading import Reading
 from sql.errors import InputError
+from tests.support.database import stored
+from tests.support.local_server import wait_until
 
 HEADER = "time,site_id,worker_id,workstation_id,event_type,confidence\n"
 START = datetime(2026, 11, 1, 6, 0, tzinfo=UTC)
@@ -43,23 +45,10 @@ def append(path: Path, text: str) -> None:
         file.write(text)
 
 
-def wait_until(said: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not said():
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.02)
-
-
-def wait_for(conn: psycopg.Connection, stored: int) -> None:
+def wait_for(conn: psycopg.Connection, wanted: int) -> None:
     """Until exactly so many events are stored."""
-    wait_until(lambda: events(conn) >= stored)
-    assert events(conn) == stored
-
-
-def events(conn: psycopg.Connection) -> int:
-    row = conn.execute("select count(*) from floor.events").fetchone()
-    assert row is not None
-    return int(row[0])
+    wait_until(lambda: stored(conn) >= wanted)
+    assert stored(conn) == wanted
 
 
 @contextmanager
@@ -208,9 +197,9 @@ def test_the_command_is_killed_and_interrupted(
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
 
     with started() as process:
-        wait_until(lambda: events(conn) > 0)
+        wait_until(lambda: stored(conn) > 0)
         append(path, lines(100, 30_000))
-        wait_until(lambda: events(conn) > 100)
+        wait_until(lambda: stored(conn) > 100)
         process.send_signal(signal.SIGKILL)
     append(path, lines(30_000, 30_100))
     with started() as process:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from etl.files.load import LoadError, LoadReport, load_file
+from tests.support.database import one
 
 ROWS = 30_000
 BLOCK = 100_000
@@ -58,12 +58,6 @@ def loading(dsn: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def one(conn: psycopg.Connection, query: str) -> Any:
-    row = conn.execute(query).fetchone()
-    assert row is not None
-    return row[0]
 
 
 def wait_for_bytes(

@@ -17,15 +17,15 @@ from scheduler import post
 from scheduler.job import Detail, Work
 from scheduler.jobs import notify as job
 from scheduler.notify import run_pass
-from sql.channels import change_channel, channel_of, send_again
 from sql.connect import Connection, connect
-from sql.embedded_account import find_binaries
+from sql.local_server.account import find_binaries
+from sql.model_health.channels import change_channel, channel_of, send_again
 from tests.support.alerting import Alerting
 from tests.support.cli import floorpulse
 from tests.support.local_server import ROOT
+from tests.support.ports import free_port
 from tests.support.receivers import (
     Receiver,
-    free_port,
     http_receiver,
     smtp_server,
 )
@@ -281,7 +281,7 @@ def dump(dsn: str) -> str:
 def test_a_mended_url_is_tried_at_once(
     house: Alerting, receiver: Receiver, tmp_path: Path
 ) -> None:
-    from sql.channels import ChannelTerms
+    from sql.model_health.channels import ChannelTerms
 
     house.channel(url_env="FLOORPULSE_NOT_SET")
     house.raise_alert()

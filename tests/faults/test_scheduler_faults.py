@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,8 @@ from sql.embedded import EmbeddedServer
 from sql.errors import DsnError
 from sql.migrate import migrate
 from tests.faults.scheduler_process import TICK_S
+from tests.support.database import one
+from tests.support.local_server import wait_until
 
 pytestmark = pytest.mark.plain
 ROOT = Path(__file__).parents[2]
@@ -35,19 +37,6 @@ def scheduler(dsn: str, jobs: str = "test") -> Iterator[subprocess.Popen[bytes]]
     finally:
         process.kill()
         process.wait()
-
-
-def until(holds: Callable[[], object], within_s: float = 20.0) -> float:
-    begin = time.monotonic()
-    while not holds():
-        assert time.monotonic() < begin + within_s, "it did not come to hold"
-        time.sleep(0.05)
-    return time.monotonic() - begin
-
-
-def value(conn: Connection, query: str, *parameters: object) -> object:
-    row = conn.execute(query, parameters or None).fetchone()
-    return row[0] if row else None
 
 
 def ticks(conn: Connection) -> list[tuple[int, int]]:
@@ -73,7 +62,7 @@ def test_killed_leader_is_followed_without_a_slot_lost_or_doubled(
 ) -> None:
     with ExitStack() as stack:
         first = stack.enter_context(scheduler(dsn))
-        until(lambda: len(ticks(ledger)) >= 1)
+        wait_until(lambda: len(ticks(ledger)) >= 1)
         second = stack.enter_context(scheduler(dsn))
         time.sleep(2.5)
         if moment == "running":
@@ -81,14 +70,16 @@ def test_killed_leader_is_followed_without_a_slot_lost_or_doubled(
                 "select count(*) from ops.job_runs"
                 " where job = 'tick' and finished_at is null"
             )
-            until(lambda: value(ledger, open_runs))
+            wait_until(lambda: one(ledger, open_runs))
         else:
             count = len(ticks(ledger))
-            until(lambda: len(ticks(ledger)) > count)
+            wait_until(lambda: len(ticks(ledger)) > count)
         assert {pid for _, pid in ticks(ledger)} == {first.pid}
         os.kill(first.pid, signal.SIGKILL)
-        took_s = until(lambda: {p for _, p in ticks(ledger)} == {first.pid, second.pid})
-        until(lambda: ticks(ledger)[-2][1] == second.pid)
+        began = time.monotonic()
+        wait_until(lambda: {p for _, p in ticks(ledger)} == {first.pid, second.pid})
+        took_s = time.monotonic() - began
+        wait_until(lambda: ticks(ledger)[-2][1] == second.pid)
     slots = [slot for slot, _ in ticks(ledger)]
     steps = {later - earlier for earlier, later in pairwise(slots)}
     # None is done twice; one is lost only where nobody led for as long as a slot lasts.
@@ -97,7 +88,7 @@ def test_killed_leader_is_followed_without_a_slot_lost_or_doubled(
         "select count(*) from ops.job_runs"
         " where job = 'tick' and detail ? 'abandoned' and not ok"
     )
-    assert value(ledger, abandoned) == (1 if moment == "running" else 0)
+    assert one(ledger, abandoned) == (1 if moment == "running" else 0)
 
 
 def test_a_job_that_raises_is_visible_and_others_go_on(
@@ -105,11 +96,11 @@ def test_a_job_that_raises_is_visible_and_others_go_on(
 ) -> None:
     with scheduler(dsn):
         failed = "select count(*) from ops.job_runs where job = 'fail' and not ok"
-        until(lambda: int(str(value(ledger, failed))) >= 2)
-        until(lambda: len(ticks(ledger)) >= 2)
+        wait_until(lambda: one(ledger, failed) >= 2)
+        wait_until(lambda: len(ticks(ledger)) >= 2)
     seen = "select last_error from ops.jobs where job = 'fail' and last_ok_at is null"
-    assert "ValueError: no such bench" in str(value(ledger, seen))
-    assert value(ledger, "select ok from analytics.jobs where job = 'fail'") is False
+    assert "ValueError: no such bench" in str(one(ledger, seen))
+    assert one(ledger, "select ok from analytics.jobs where job = 'fail'") is False
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -118,19 +109,19 @@ def test_signals_end_it_cleanly_and_quickly(
 ) -> None:
     with scheduler(dsn) as process:
         open_runs = "select count(*) from ops.job_runs where finished_at is null"
-        until(lambda: value(ledger, open_runs))
+        wait_until(lambda: one(ledger, open_runs))
         begin = time.monotonic()
         process.send_signal(number)
         assert process.wait(timeout=5) == 0
         assert time.monotonic() - begin < 3
-    assert value(ledger, open_runs) == 0
+    assert one(ledger, open_runs) == 0
     # the server notices the closed connection a moment after the process has ended
-    until(lambda: value(ledger, LEADING) == 0, within_s=5)
+    wait_until(lambda: one(ledger, LEADING) == 0, limit_s=5)
 
 
 def test_standby_ends_on_a_signal_too(dsn: str, ledger: Connection) -> None:
     with scheduler(dsn), scheduler(dsn) as standby:
-        until(lambda: len(ticks(ledger)) >= 1)
+        wait_until(lambda: len(ticks(ledger)) >= 1)
         time.sleep(1)
         standby.terminate()
         assert standby.wait(timeout=3) == 0
@@ -154,8 +145,8 @@ def test_a_database_restart_is_survived(own_server: EmbeddedServer) -> None:
     with scheduler(dsn, "all") as process:
         with connect(dsn) as conn:
             conn.execute("select floor.register_site('plant', false)")
-            until(
-                lambda: value(
+            wait_until(
+                lambda: one(
                     conn, "select count(aggregated_now) from floor.refresh_state"
                 )
             )
@@ -166,13 +157,13 @@ def test_a_database_restart_is_survived(own_server: EmbeddedServer) -> None:
         assert process.poll() is None
         assert own_server.start() == dsn
         with connect(dsn) as conn:
-            before = value(conn, "select aggregated_now from floor.refresh_state")
+            before = one(conn, "select aggregated_now from floor.refresh_state")
             moved = "select aggregated_now > %s from floor.refresh_state"
-            until(lambda: value(conn, moved, before))
+            wait_until(lambda: one(conn, moved, before))
             notified = (
                 "select count(*) from ops.job_runs where detail ? 'notified' and ok"
             )
-            until(lambda: hear(conn) and value(conn, notified))
+            wait_until(lambda: hear(conn) and one(conn, notified))
         process.terminate()
         assert process.wait(timeout=5) == 0
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,8 @@ from etl.simulation.stream import Stream
 from sql.connect import Connection, connect
 from sql.embedded import EmbeddedServer
 from sql.migrate import migrate
-from sql.sites import register_site
+from sql.plant.sites import register_site
+from tests.support.local_server import wait_until
 
 ROOT = Path(__file__).parents[2]
 PLANT = SimulatorOptions(
@@ -45,13 +46,6 @@ def simulator(dsn: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def until(holds: Callable[[], object], within_s: float = 60.0) -> None:
-    end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end, "it did not come to hold"
-        time.sleep(0.02)
-
-
 def told(conn: Connection) -> tuple[int, ...]:
     """Milliseconds told, events sent, stored and duplicate."""
     row = conn.execute(
@@ -76,11 +70,11 @@ def check(conn: Connection) -> None:
 def test_killed_at_any_point_it_goes_on(dsn: str, conn: Connection) -> None:
     for days in (0, 2, 4):
         with simulator(dsn) as process:
-            until(lambda: told(conn)[0] >= days * 86_400_000 + 1, 60)  # noqa: B023
+            wait_until(lambda: told(conn)[0] >= days * 86_400_000 + 1, 60)  # noqa: B023
             assert process.poll() is None
     live_ms = PLANT.hours * 3_600_000
     with simulator(dsn):
-        until(lambda: told(conn)[0] >= live_ms, 90)
+        wait_until(lambda: told(conn)[0] >= live_ms, 90)
         time.sleep(1)
     check(conn)
 
@@ -95,14 +89,14 @@ def test_a_database_restart_is_survived(
     try:
         with simulator(dsn) as process:
             with connect(dsn) as conn:
-                until(lambda: told(conn)[0] > 0)
+                wait_until(lambda: told(conn)[0] > 0)
             server.stop()
             time.sleep(1)
             assert process.poll() is None
             server.start()
             with connect(dsn) as conn:
                 before = told(conn)
-                until(lambda: told(conn)[0] > before[0])
+                wait_until(lambda: told(conn)[0] > before[0])
         with connect(dsn) as conn:
             check(conn)
     finally:

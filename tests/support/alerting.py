@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sql.channels import ChannelTerms, add_channel
 from sql.connect import Connection
-from sql.sites import SiteChange, set_site, site_key_of
+from sql.model_health.channels import ChannelTerms, add_channel
+from sql.plant.sites import SiteChange, set_site, site_key_of
 
 PARKED = {"current": 0.05, "threshold": 0.01, "events": 50}
 

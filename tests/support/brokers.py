@@ -31,6 +31,7 @@ from nats.js import api
 import cli
 from tests.support.local_server import ROOT, wait_until
 from tests.support.mqtt import mqtt_publish
+from tests.support.ports import free_port
 
 DEBIAN = {
     "nats": ("nats-server", "nats-server"),
@@ -61,13 +62,6 @@ class Broker:
     publish: Callable[[Sequence[bytes]], None]
     stop: Callable[[], None] = field(default=lambda: None)
     start: Callable[[], None] = field(default=lambda: None)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 def program(kind: str) -> str:

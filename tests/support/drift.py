@@ -14,11 +14,11 @@ from etl.simulation.options import SimulatorOptions
 from etl.simulation.plant import draw_traits
 from etl.simulation.stream import TIME_FORMAT
 from scheduler.refresh import refresh_with
-from sql.calendar import Break
 from sql.connect import Connection
-from sql.drift import check_drift
-from sql.shifts import Pattern, add_shift
-from sql.sites import SiteChange, set_site
+from sql.model_health.drift import check_drift
+from sql.plant.calendar import Break
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import SiteChange, set_site
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

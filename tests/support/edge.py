@@ -21,6 +21,7 @@ from typing import Any
 
 from etl.edge.status import status
 from tests.support.local_server import ROOT, wait_until
+from tests.support.ports import free_port
 
 START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 QUICK = ("--gather-s", "0.02", "--retry-s", "0.05", "--look-s", "0.05")
@@ -238,9 +239,7 @@ def received(spool: Path) -> int:
 
 def unused_address() -> str:
     """Where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def distinct(events: Sequence[bytes]) -> set[bytes]:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from sql.calendar import Break
-from sql.calendar_store import ensure_calendar
 from sql.connect import Connection
-from sql.shifts import Pattern, add_shift
-from sql.sites import SiteChange, set_site, site_key_of
+from sql.plant.calendar import Break
+from sql.plant.calendar_store import ensure_calendar
+from sql.plant.shifts import Pattern, add_shift
+from sql.plant.sites import SiteChange, set_site, site_key_of
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 
 from sql.embedded import EmbeddedServer
-from sql.embedded_account import find_binaries
-from sql.embedded_process import processes_of
-from sql.embedded_state import ServerRecord, read_record
+from sql.local_server.account import find_binaries
+from sql.local_server.process import processes_of
+from sql.local_server.state import ServerRecord, read_record
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"shared_buffers": "16MB", "max_wal_size": "64MB", "min_wal_size": "32MB"}
@@ -108,12 +108,14 @@ def run_sql(dsn: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-def wait_until(happened: Callable[[], object], limit_s: float = 30) -> None:
-    """Wait for something that must happen."""
+def wait_until(
+    happened: Callable[[], object], limit_s: float = 60, pause_s: float = 0.02
+) -> None:
+    """Wait for something that must happen, looking again after each pause."""
     until = time.monotonic() + limit_s
     while not happened():
         assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
+        time.sleep(pause_s)
 
 
 def snapshot(folder: Path) -> str:

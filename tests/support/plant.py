@@ -10,12 +10,12 @@ import psycopg
 
 from etl.files.load import load_file
 from scheduler.refresh import refresh_site
-from sql.calendar import Break
 from sql.connect import connect
 from sql.errors import UnknownShift
-from sql.moments import MINUS_INFINITY, Since
-from sql.shifts import Pattern, ShiftChange, add_shift, change_shift, end_shift
-from sql.sites import SiteChange, set_site
+from sql.plant.calendar import Break
+from sql.plant.moments import MINUS_INFINITY, Since
+from sql.plant.shifts import Pattern, ShiftChange, add_shift, change_shift, end_shift
+from sql.plant.sites import SiteChange, set_site
 from tests.reference import Event
 from tests.support.scenarios import (
     Change,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sql.calendar import Break, Plan, Rules, SettingsSpan, ShiftVersion, plan
-from sql.wall_clock import ALWAYS, HOUR, NEVER, WallClock, micros
-from sql.zones import zone
+from sql.plant.calendar import Break, Plan, Rules, SettingsSpan, ShiftVersion, plan
+from sql.plant.wall_clock import ALWAYS, HOUR, NEVER, WallClock, micros
+from sql.plant.zones import zone
 from tests.support import wallclock as reference
 
 MINUTE = HOUR // 60

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import cli
 from commands import values
 from commands.output import shown
-from sql.calendar import Break
+from sql.plant.calendar import Break
 
 COMMANDS = {
     "up",
@@ -182,3 +182,15 @@ def test_every_command_is_in_the_docs(name: str) -> None:
     group, _, command = name.partition(" ")
     assert group in text
     assert f"`floorpulse {name}" in text or f"`{command}`" in text or name in text
+
+
+def test_lists_of_commands_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = CliRunner().invoke(cli.app, ["--help"]).output
+    said = " ".join(shown.split())
+    assert "twice is harmless, and what was cut off is continued." in said
+    assert "..." not in shown.replace("[ARGS]...", "")
+
+
+def test_it_tells_its_version() -> None:
+    assert CliRunner().invoke(cli.app, ["-V"]).output.startswith("floorpulse 0.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from etl.brokers.batch import LONGEST_PARKED, batch_of_messages
+from etl.brokers.batch import batch_of_messages
 from etl.brokers.choose import label
+from etl.brokers.rows import LONGEST_PARKED
 from etl.brokers.stream import Message
 from etl.brokers.url import parse_url
 from etl.readers.open import LONGEST_LINE

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from dash_app.server import create_app
 
@@ -100,7 +101,7 @@ def test_versioned_files_are_good_for_ever(client: httpx.Client) -> None:
 
 def test_a_page_of_another_host_may_not_listen(client: httpx.Client) -> None:
     with pytest.raises(InvalidStatus, match="403"):
-        connect(channel(client), origin="http://elsewhere.example").close()  # type: ignore[arg-type]
+        connect(channel(client), origin=Origin("http://elsewhere.example")).close()
 
 
 def test_the_live_channel_says_that_the_database_is_gone(client: httpx.Client) -> None:

@@ -22,16 +22,35 @@ def step(hour: datetime, utilization: float | None = 0.5) -> TrendStep:
 def page(starts_at: datetime, ends_at: datetime, **changes: object) -> Overview:
     """A day of a site in Berlin with nothing in it, but for what is given."""
     period = Period(
-        date(2026, 10, 25),
-        date(2026, 10, 25),
-        *[None] * 3,
-        starts_at,
-        ends_at,
-        False,
-        *[None] * 6,
+        from_date=date(2026, 10, 25),
+        to_date=date(2026, 10, 25),
+        window_from=None,
+        window_to=None,
+        shift_name=None,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        running=False,
+        so_far_from=None,
+        so_far_to=None,
+        before_from_date=None,
+        before_to_date=None,
+        before_from=None,
+        before_to=None,
     )
     bare = Overview(
-        None, "Europe/Berlin", None, period, "hour", False, KPIS, *[[]] * 5, None
+        site=None,
+        timezone="Europe/Berlin",
+        now=None,
+        period=period,
+        step="hour",
+        by_time_of_day=False,
+        kpis=KPIS,
+        trend=[],
+        course=[],
+        bands=[],
+        leaderboard=[],
+        heatmap=[],
+        last_date=None,
     )
     return replace(bare, **changes)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from etl.door.few import Known, Plain, ordered, plain, unmet
 from etl.readers.ndjson import texts_of
 from etl.shape.rules import FIELDS, shape
 from etl.shape.time import civil_columns, instant_us
-from sql.wall_clock import DAY, micros
+from sql.plant.wall_clock import DAY, micros
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -51,7 +51,9 @@ class Book:
 
 
 KNOWN = Known("plant", 9, NOW, micros(NOW - timedelta(1)), micros(NOW), Book())  # type: ignore[arg-type]
-IDS = st.sampled_from(["W1", "S1", "v1", "c1", "", "new", None, 7, 7.0, True, "\0", []])
+IDS: st.SearchStrategy[object] = st.sampled_from(
+    ["W1", "S1", "v1", "c1", "", "new", None, 7, 7.0, True, "\0", []]
+)
 NUMBERS = st.one_of(
     st.sampled_from(
         [None, True, "", "1", "0.9", -0.0, 1e-50, 0, 1, 3.0, 10**7, 86_400]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sql import embedded_config as config
-from sql.embedded_timescale import TimescaleBuild
+from sql.local_server import config
+from sql.local_server.timescale import TimescaleBuild
 
 MB = 1024 * 1024
 GB = 1024 * MB

@@ -44,7 +44,7 @@ def row(alert: int = 12, **more: Any) -> dict[str, Any]:
     } | more
 
 
-OVER = {
+OVER: dict[str, Any] = {
     "transition": "resolved",
     "alert_state": "resolved",
     "resolved_at": AT + timedelta(minutes=55),
@@ -52,7 +52,7 @@ OVER = {
 
 
 def digest(*alerts: dict[str, Any]) -> Digest:
-    shift = {"digest_shift": "early", "digest_to": AT}
+    shift: dict[str, Any] = {"digest_shift": "early", "digest_to": AT}
     shift |= {"digest_from": AT - timedelta(hours=8)}
     told = [{**a, "is_new": True} for a in alerts]
     for alert in told:

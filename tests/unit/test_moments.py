@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from sql.errors import BadSetting
-from sql.moments import MINUS_INFINITY, read_since
+from sql.plant.moments import MINUS_INFINITY, read_since
 
 
 @pytest.mark.parametrize(

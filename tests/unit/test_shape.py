@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,12 +21,13 @@ GOOD = {
     "event_type": "working",
     "confidence": "0.9",
 }
+Row = Mapping[str, str | None]
 
 
-def shaped(*rows: dict[str, str | None], rules: SiteRules | None = None) -> Shaped:
+def shaped(*rows: Row, rules: SiteRules | None = None) -> Shaped:
     """GOOD with changes, row by row."""
     texts = pl.DataFrame(
-        [GOOD | row for row in rows],
+        [{**GOOD, **row} for row in rows],
         schema_overrides={name: pl.String for row in rows for name in row},
         infer_schema_length=None,
     ).with_row_index("row")
@@ -33,14 +35,14 @@ def shaped(*rows: dict[str, str | None], rules: SiteRules | None = None) -> Shap
     return shape(texts, arrival=ARRIVAL, rules=by_site)
 
 
-def code_of(row: dict[str, str | None], rules: SiteRules | None = None) -> str | None:
+def code_of(row: Row, rules: SiteRules | None = None) -> str | None:
     """The code a row is parked with; None where it is admitted."""
     found = shaped(row, rules=rules)
     assert found.events.height + found.rejects.height == 1
     return None if found.rejects.is_empty() else found.rejects["code"][0]
 
 
-def message_of(row: dict[str, str | None]) -> str:
+def message_of(row: Row) -> str:
     message: str = shaped(row).rejects["message"][0]
     return message
 

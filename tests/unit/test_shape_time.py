@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.shape.rules import Shaped, SiteRules, shape
 from etl.shape.time import NaiveTimes, ZoneSpan
-from sql.zones import zone
+from sql.plant.zones import zone
 
 ARRIVAL = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

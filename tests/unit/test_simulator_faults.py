@@ -41,7 +41,7 @@ def test_late_events_are_the_same_events() -> None:
     events = stream.arrivals(stream.begin, until)
     delay = (events["arrives_at"] - events["time"]).dt.total_seconds()
     assert (delay >= 600).mean() == pytest.approx(0.05, abs=0.01)
-    assert delay.max() <= 6 * 3600 + 2
+    assert (delay <= 6 * 3600 + 2).all()
     plain = Stream(PLANT, ANCHOR).arrivals(stream.begin, until)
     early = pl.col("time") < ANCHOR
     assert_frame_equal(by_time(events.filter(early)), by_time(plain.filter(early)))
@@ -130,7 +130,8 @@ def test_changes_hold_for_their_benches_and_days_only() -> None:
 def test_pace_and_idling_can_drift() -> None:
     slow = Change(from_day=1, pace_factor=0.5, idle_factor=3.0)
     plain, events = arrived(PLANT), arrived(replace(PLANT, changes=(slow,)))
-    assert events["count"].sum() < 0.65 * plain["count"].sum()
+    units, before = (f["count"].drop_nulls().to_numpy() for f in (events, plain))
+    assert units.sum() < 0.65 * before.sum()
 
 
 def test_silent_camera_sends_nothing_from_then_on() -> None:
@@ -139,7 +140,7 @@ def test_silent_camera_sends_nothing_from_then_on() -> None:
     events = stream.arrivals(stream.begin, ANCHOR + timedelta(hours=12))
     silent = events.filter(pl.col("camera_id") == "cam-02")
     assert silent.height > 50
-    assert silent["time"].max() < stream.begin + timedelta(hours=20)
+    assert (silent["time"] < stream.begin + timedelta(hours=20)).all()
 
 
 def test_fingerprint_tells_plants_apart_but_not_their_pace() -> None:

@@ -43,7 +43,7 @@ EVENT = {
 
 
 def test_a_device_with_one_worker() -> None:
-    worker = {"name": "worker_id", "string_value": "W1"}
+    worker: dict[str, Any] = {"name": "worker_id", "string_value": "W1"}
     other = {"name": "temperature", "double_value": 21.5}
     assert texts(sent("DDATA", [worker, *state(), other])) == [EVENT]
 
@@ -57,11 +57,14 @@ def test_several_workers_by_the_beginning_of_the_name() -> None:
 
 
 def test_aliases_are_those_of_the_birth() -> None:
-    born = [
+    born: list[dict[str, Any]] = [
         {"name": "W1/event_type", "alias": 1, "string_value": "idle"},
         {"name": "W1/confidence", "alias": 2, "double_value": 0.5},
     ]
-    later = [{"alias": 1, "string_value": "working"}, {"alias": 2, "float_value": 0.9}]
+    later: list[dict[str, Any]] = [
+        {"alias": 1, "string_value": "working"},
+        {"alias": 2, "float_value": 0.9},
+    ]
     first, second = texts(sent("DBIRTH", born), sent("DDATA", later))
     assert (first["event_type"], first["confidence"]) == ("idle", "0.5")
     assert second == EVENT
@@ -75,7 +78,7 @@ def test_an_alias_that_no_birth_named_is_parked_and_told() -> None:
 
 
 def test_a_node_itself_counts_and_what_is_no_event_is_nothing() -> None:
-    counted = [
+    counted: list[dict[str, Any]] = [
         {"name": "W1/event_type", "string_value": "product_count"},
         {"name": "W1/confidence", "double_value": 0.9},
         {"name": "W1/count", "long_value": 3},

@@ -12,10 +12,10 @@ from typing import Any
 import psycopg
 
 from sql.connect import Connection
-from sql.drift import add_up
 from sql.errors import BadSetting, NotItsTurn, UnknownRequest
+from sql.model_health.drift import add_up
+from sql.plant.sites import rows_of, site_key_of
 from sql.queries import load
-from sql.sites import rows_of, site_key_of
 
 STATES = ("requested", "approved", "exported", "trained", "deployed", "rejected")
 ANSWERS = ("approved", "trained", "deployed", "rejected")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sql.connect import Connection
-from sql.drift import add_up
+from sql.model_health.drift import add_up
+from sql.plant.sites import rows_of, site_key_of
 from sql.queries import load
-from sql.sites import rows_of, site_key_of
 
 
 def list_models(conn: Connection, site_id: str | None) -> list[dict[str, Any]]:

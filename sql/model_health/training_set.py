@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from sql.connect import Connection
 from sql.errors import BadSetting, NotExported
+from sql.model_health.retraining import refusals, show
 from sql.queries import load
-from sql.retraining import refusals, show
 
 FORMAT = 1
 FILE, MANIFEST = "events.parquet", "manifest.json"

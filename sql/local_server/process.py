@@ -14,8 +14,8 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
-from sql.embedded_account import Account
 from sql.errors import ServerError
+from sql.local_server.account import Account
 
 PING_LIMIT_S = 3
 # Nothing of the caller's locale or libpq settings may leak into the server.

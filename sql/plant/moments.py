@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time
 import numpy as np
 
 from sql.errors import BadSetting
-from sql.wall_clock import WallClock, micros, moment
-from sql.zones import zone
+from sql.plant.wall_clock import WallClock, micros, moment
+from sql.plant.zones import zone
 
 BEGINNING = "beginning"
 # How PostgreSQL writes it; psycopg has no datetime for it.

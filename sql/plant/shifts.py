@@ -11,12 +11,11 @@ from typing import Any
 
 import psycopg
 
-from sql.calendar import Break, ShiftVersion
-from sql.calendar_store import Connection, lock_site, read_rules
 from sql.errors import BadSetting, OverlappingShift, UnknownShift
-from sql.moments import Since
-from sql.queries import load
-from sql.sites import (
+from sql.plant.calendar import Break, ShiftVersion
+from sql.plant.calendar_store import Connection, lock_site, read_rules
+from sql.plant.moments import Since
+from sql.plant.sites import (
     Changed,
     apply_from,
     check_identifier,
@@ -24,7 +23,8 @@ from sql.sites import (
     rows_of,
     site_key_of,
 )
-from sql.wall_clock import ALWAYS, micros
+from sql.plant.wall_clock import ALWAYS, micros
+from sql.queries import load
 
 DAY_MIN = 24 * 60
 DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -89,7 +89,7 @@ def add_shift(
 ) -> Changed:
     """Add a shift, or other weekdays of one that exists, in one transaction.
 
-    `since` as in sql.sites.set_site. Raises BadSetting, UnknownSite, OverlappingShift.
+    `since` as in sites.set_site. Raises BadSetting, UnknownSite, OverlappingShift.
     """
     check_identifier("shift", name)
     pattern.check()

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from sql.embedded_timescale import TimescaleBuild
+from sql.local_server.timescale import TimescaleBuild
 
 MB = 1024 * 1024
 GB = 1024 * MB

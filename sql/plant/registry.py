@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sql.calendar_store import Connection
+from sql.plant.calendar_store import Connection
+from sql.plant.sites import check_identifier, rows_of, site_key_of
 from sql.queries import load
-from sql.sites import check_identifier, rows_of, site_key_of
 
 
 def set_worker(

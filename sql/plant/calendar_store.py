@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from sql.calendar import (
+from sql.plant.calendar import (
     LONGEST_INSTANCE,
     Break,
     Instances,
@@ -19,9 +19,9 @@ from sql.calendar import (
     Slices,
     plan,
 )
-from sql.moments import MINUS_INFINITY
+from sql.plant.moments import MINUS_INFINITY
+from sql.plant.wall_clock import ALWAYS, DAY, HOUR, NEVER, Micros, micros, moment
 from sql.queries import load
-from sql.wall_clock import ALWAYS, DAY, HOUR, NEVER, Micros, micros, moment
 
 Connection = psycopg.Connection[Any]
 

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from sql.calendar_store import Connection, lock_site, rebuild_calendar
 from sql.errors import BadSetting, UnknownSite
-from sql.moments import MINUS_INFINITY, Since
+from sql.plant.calendar_store import Connection, lock_site, rebuild_calendar
+from sql.plant.moments import MINUS_INFINITY, Since
+from sql.plant.zones import zone
 from sql.queries import load
-from sql.zones import zone
 
 LONGEST_ID = 64
 DEFAULT_TIMEZONE = "UTC"

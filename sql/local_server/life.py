@@ -10,9 +10,9 @@ from pathlib import Path
 
 from psycopg.pq import Ping
 
-from sql import embedded_process as processes
-from sql.embedded_state import ServerRecord, say
 from sql.errors import ServerError
+from sql.local_server import process as processes
+from sql.local_server.state import ServerRecord, say
 
 SILENCE_LIMIT_S = 60
 SHUTDOWN_LIMIT_S = 300

@@ -12,8 +12,8 @@ import psycopg
 
 from sql.connect import Connection
 from sql.errors import BadSetting
+from sql.plant.sites import register_site, rows_of, site_key_of
 from sql.queries import load
-from sql.sites import register_site, rows_of, site_key_of
 
 #: What model health is judged by (docs/drift.md), in the order in which it is told.
 SIGNALS = (

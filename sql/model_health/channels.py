@@ -14,8 +14,8 @@ from psycopg.errors import UniqueViolation
 from sql.connect import Connection
 from sql.errors import BadSetting, UnknownChannel, UnknownSite
 from sql.keys import audit
+from sql.plant.sites import rows_of
 from sql.queries import load
-from sql.sites import rows_of
 
 SEVERITIES = ("warning", "critical", "none")
 TRANSITIONS = ("opened", "reopened", "acknowledged", "snoozed", "woken", "resolved")

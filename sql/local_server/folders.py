@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sql.embedded_account import Account
-from sql.embedded_state import ServerRecord
 from sql.errors import ServerError
+from sql.local_server.account import Account
+from sql.local_server.state import ServerRecord
 
 MAJOR_VERSION = "18"
 # A socket's path must stay below 107 bytes; ours ends in /.s.PGSQL.12345.

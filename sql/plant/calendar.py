@@ -1,7 +1,7 @@
 """The calendar as arithmetic: zones, shifts and breaks into instances and UTC slices.
 
-Pure: no database here (sql/calendar_store.py keeps the result). Defined in metrics.md,
-Calendar. All times are integers, microseconds since 1970; see sql/wall_clock.py.
+Pure: no database here (calendar_store.py keeps the result). Defined in metrics.md,
+Calendar. All times are integers, microseconds since 1970; see wall_clock.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.wall_clock import ALWAYS, DAY, HOUR, NEVER, SECOND, Micros, WallClock
-from sql.zones import zone
+from sql.plant.wall_clock import ALWAYS, DAY, HOUR, NEVER, SECOND, Micros, WallClock
+from sql.plant.zones import zone
 
 MINUTE = 60 * SECOND
 # No instance is longer: 24 h of wall clock and the largest change of a clock.

@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql as compose
 from psycopg.conninfo import make_conninfo
 
-from sql.embedded_state import ServerRecord
 from sql.errors import ServerError
+from sql.local_server.state import ServerRecord
 
 Connection = psycopg.Connection[tuple[object, ...]]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sql.connect import Connection
 from sql.errors import BadSetting, UnknownAlert
+from sql.plant.sites import rows_of, site_key_of
 from sql.queries import load
-from sql.sites import rows_of, site_key_of
 
 STATES = ("open", "acknowledged", "snoozed", "resolved", "all")
 LONGEST_SNOOZE = timedelta(days=30)

@@ -1,0 +1,1 @@
+"""The parts of the local server; its door is sql/embedded.py."""

@@ -1,0 +1,1 @@
+"""Verdicts on models, alerts and who is told of them, requests to train anew."""
