@@ -10,6 +10,8 @@ from commands.options import Json, Site, option
 from commands.output import print_json, print_table
 from commands.session import database, ready_dsn
 
+SHOWN = ("site_id", "now", "ranges", "rows", "seconds")
+
 
 def refresh(
     site: Site = None,
@@ -40,16 +42,7 @@ def refresh(
             with database() as conn:
                 at = read_time(now, timezone_of(conn, site))
         reports = [refresh_site(dsn, site, at)]
-    rows = [
-        {
-            "site_id": r.site_id,
-            "now": r.now,
-            "ranges": r.ranges,
-            "rows": r.rows,
-            "seconds": r.seconds,
-        }
-        for r in reports
-    ]
+    rows = [{name: getattr(r, name) for name in SHOWN} for r in reports]
     if as_json:
         print_json({"sites": rows})
     else:

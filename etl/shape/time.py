@@ -11,13 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from etl.shape.iso import usual_form
 from sql.plant.wall_clock import DAY, WallClock, micros
 from sql.plant.zones import zone
 
 Micros = NDArray[np.int64]
 
-# Extended ISO 8601: a date and a time of day, to the minute at least. Ranges that the
-# parser of polars would read kindly (second 60, year 0) are refused here.
+# What nearly all send: extended ISO 8601, a date and a time of day, to the minute at
+# least; etl/shape/iso.py has the other forms. Ranges that the parser of polars would
+# read kindly (second 60, year 0) are refused here.
 _CIVIL = (
     r"^(?:19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}[Tt ]"
     r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
@@ -61,6 +63,7 @@ def civil_columns(time: pl.Expr) -> list[pl.Expr]:
 
     Fractional digits past the microsecond are cut, never rounded.
     """
+    time = time.map_batches(_usual_forms, return_dtype=pl.String)
     has_seconds = time.str.slice(16, 1) == ":"
     head = pl.concat_str(
         time.str.slice(0, 10),
@@ -84,6 +87,15 @@ def civil_columns(time: pl.Expr) -> list[pl.Expr]:
         pl.when(readable).then(whole.dt.epoch("us") + fraction).alias("wall_us"),
         (offset * 60_000_000).alias("offset_us"),
     ]
+
+
+def _usual_forms(time: pl.Series) -> pl.Series:
+    """Times of the rarer forms in the usual one; the others as they are."""
+    is_rare = ~time.str.contains(_CIVIL).fill_null(True)
+    if not is_rare.any():
+        return time
+    usual = [usual_form(text) for text in time.filter(is_rare)]
+    return time.scatter(is_rare.arg_true(), pl.Series(usual, dtype=pl.String))
 
 
 def instant_us(time: str) -> int | None:

@@ -7,7 +7,7 @@ with scheduled as (
             filter (where c.shift_key <> 0 and not c.in_break), 0)::bigint as scheduled_us
     from floor.calendar_slices c
     join floor.refresh_state r on r.site_key = c.site_key
-    where c.starts_at < r.aggregated_now and c.hour >= floor.hour_of(r.first_event_at)
+    where c.starts_at <= r.aggregated_now and c.hour >= floor.hour_of(r.first_event_at)
     group by c.site_key, c.hour
 ),
 presence as (
@@ -45,7 +45,7 @@ with scheduled as (
             filter (where c.shift_key <> 0 and not c.in_break), 0)::bigint as scheduled_us
     from floor.calendar_slices c
     join floor.refresh_state r on r.site_key = c.site_key
-    where c.starts_at < r.aggregated_now
+    where c.starts_at <= r.aggregated_now
     group by c.site_key, c.production_date
     -- Whole dates, from that of the first event on: dates may come back where a zone changes.
     having bool_or(c.ends_at > r.first_event_at)

@@ -196,11 +196,12 @@ def by_date_and_shift(conn: psycopg.Connection, site: str, truth: Truth) -> list
 def workstations(conn: psycopg.Connection, site: str, truth: Truth) -> list[str]:
     """workstation_hourly and _daily: every bench, from the first event to now."""
     first = min(e.time for e in truth.events)
-    if first >= truth.now:
+    if first > truth.now:
         return []
-    hours = range(first // HOUR * HOUR, truth.now, HOUR)
+    # An hour or a date that begins at now counts what was made at that instant.
+    hours = range(first // HOUR * HOUR, truth.now + 1, HOUR)
     by_hour = {moment(h): Where(hours=(h, h + HOUR)) for h in hours}
-    parts = truth.calendar.slices(hours.start, truth.now)
+    parts = truth.calendar.slices(hours.start, truth.now + 1)
     days = {part.place.production_date for part in parts if part.end > first}
     by_day = {day: Where(dates=(day, day + timedelta(days=1))) for day in days}
     return [

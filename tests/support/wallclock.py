@@ -41,27 +41,37 @@ def moment(us: int) -> datetime:
 
 
 ISO = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
-    r"(Z|[+-]\d\d(?::?\d\d)?)?$"
+    r"([0-9W-]{7,10})[Tt ]([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2})(?:[.,]([0-9]+))?)?)?"
+    r" ?([Zz]|[+-][0-9:]+)?"
 )
 
 
 def read_time(text: str, zone: str) -> int:
     """ISO 8601 to microseconds; without an offset the wall clock of `zone`."""
-    found = ISO.match(text)
+    found = ISO.fullmatch(text)
     if found is None:
         raise ValueError(text)
-    day, minute, second, digits, offset = found.groups()
-    local = datetime.fromisoformat(f"{day}T{minute}:{second or '00'}")
-    local = local.replace(microsecond=int(((digits or "") + "000000")[:6]))
+    day, hour, minute, second, digits, offset = found.groups()
+    local = datetime.combine(_date(day), time())
+    local += timedelta(hours=int(hour), minutes=int(minute or 0))
+    local += timedelta(seconds=int(second or 0))
+    local += timedelta(microseconds=int(((digits or "") + "000000")[:6]))
     if offset is None:
         # fold=0: the first of two, and the offset before the change for none
         return micros(local.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC))
-    if offset == "Z":
+    if offset in "Zz":
         return micros(local.replace(tzinfo=UTC))
-    hours, minutes = int(offset[1:3]), int(offset[-2:]) if len(offset) > 3 else 0
-    ahead = timedelta(hours=hours, minutes=minutes) * (-1 if offset[0] == "-" else 1)
-    return micros(local.replace(tzinfo=timezone(ahead)))
+    parts = [int(part) for part in re.findall("[0-9]{2}", offset)] + [0, 0]
+    ahead = timedelta(hours=parts[0], minutes=parts[1], seconds=parts[2])
+    return micros(local.replace(tzinfo=timezone(-ahead if offset[0] == "-" else ahead)))
+
+
+def _date(text: str) -> date:
+    """A calendar, week or ordinal date, basic or extended."""
+    digits = text.replace("-", "")
+    if len(digits) == len("2026061"):
+        return date(int(digits[:4]), 1, 1) + timedelta(days=int(digits[4:]) - 1)
+    return date.fromisoformat(text)
 
 
 def instant_of(local: datetime, zone: ZoneInfo) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.door.few import Known, Plain, ordered, plain, unmet
@@ -94,6 +94,7 @@ def by_the_rules(document: dict[str, Any]) -> dict[str, Any] | None:
 
 
 @given(changes=CHANGES)
+@settings(deadline=None)
 def test_what_is_plain_is_what_the_rules_make_of_it(changes: dict[str, Any]) -> None:
     document = GOOD | changes
     found = plain(document, KNOWN)
@@ -176,6 +177,7 @@ DIGITS = st.text("0123456789", min_size=1, max_size=9)
     ),
     between=st.sampled_from(["T", "t", " ", "_"]),
 )
+@settings(deadline=None)
 def test_a_time_alone_is_read_as_in_a_column(
     day: str, clock: str, fraction: str, offset: str, between: str
 ) -> None:
