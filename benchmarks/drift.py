@@ -1,4 +1,4 @@
-"""Does drift cry wolf, does it see, and what does a check cost: three tables.
+"""Does drift cry wolf, does it see, and what does a check cost: five tables.
 
 `python -m benchmarks.drift [--dsn URI] [--seeds 20] [--days 90] [--every-min 60]`
 
@@ -29,6 +29,7 @@ from benchmarks.drift_plants import (
     parts,
     tell,
 )
+from benchmarks.drift_rolling import lowest_means
 from benchmarks.load import DATABASE, fresh
 from benchmarks.refresh import Line
 from etl.door.admit import Door
@@ -57,19 +58,21 @@ class Nearest:
 def run_day(
     conn: Connection,
     door: Door,
-    plants: Sequence[UnchangingPlant],
+    plants: dict[int, UnchangingPlant],
     number: int,
     instants: Sequence[datetime],
 ) -> Iterator[None]:
-    """A day of all plants, checked at these instants; yields after each check."""
+    """A day of all plants (by site), checked at these instants; yields after each."""
     # At whole hours no check reads what is put in ahead of it.
     ahead = all(instant.minute == 0 for instant in instants)
-    days = [plant.day(number) for plant in plants]
-    pieces = [iter([day]) if ahead else parts(day, instants) for day in days]
+    days = {key: plant.day(number) for key, plant in plants.items()}
+    pieces = {
+        key: iter([day]) if ahead else parts(day, instants) for key, day in days.items()
+    }
     for instant in instants:
         told = [
-            (plant.site_key, frame)
-            for plant, piece in zip(plants, pieces, strict=True)
+            (key, frame)
+            for key, piece in pieces.items()
             if (frame := next(piece, None)) is not None
         ]
         tell(conn, door, told)
@@ -86,10 +89,11 @@ def false_alarms(
     steps = range(every_min, 24 * 60 + 1, every_min)
     said = 0
     with fresh(server) as dsn, connect(dsn) as conn, Door(dsn) as door:
-        plants = [UnchangingPlant(conn, seed, days.stop) for seed in seeds]
+        drawn = [UnchangingPlant(seed) for seed in seeds]
+        plants = {plant.open(conn, days.stop): plant for plant in drawn}
         nearest = Nearest(conn, NEAREST.read_bytes(), {})
         for number in range(max(0, days.start - BASELINE_DAYS), days.start):
-            tell(conn, door, [(plant.site_key, plant.day(number)) for plant in plants])
+            tell(conn, door, [(key, p.day(number)) for key, p in plants.items()])
         conn.execute("analyze")
         for number in days:
             instants = [BEGIN + number * DAY + m * HOUR / 60 for m in steps]
@@ -203,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--every-min", type=int, default=60, help="minutes between checks"
     )
-    parser.add_argument("--only", choices=("cost", "detection", "alarms"))
+    parser.add_argument("--only", choices=("cost", "detection", "rolling", "alarms"))
     parser.add_argument("--dsn", help="a server where databases may be created")
     asked = parser.parse_args(arguments)
     if 24 * 60 % asked.every_min:
@@ -220,6 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "A lens that breaks (0.88 to 0.6), 120 events an hour, checks every 15 min"
         )
         met &= show(title, broken_lenses(server, seeds))
+    if asked.only in (None, "rolling"):
+        lines = lowest_means(seeds, asked.days)
+        met &= show("The last 100 events of plants that do not change", lines)
     if asked.only in (None, "alarms"):
         days = range(asked.first_day - 1, asked.days)
         lines = false_alarms(server, seeds, days, asked.every_min)

@@ -89,16 +89,20 @@ class UnchangingPlant:
     works around the clock.
     """
 
-    def __init__(self, conn: Connection, seed: int, days: int) -> None:
+    def __init__(self, seed: int) -> None:
         self.site, self.seed = f"p{seed:02d}", seed
         shifts = THREE_SHIFTS if seed % 4 == 0 else TWO_SHIFTS
         self.options = SimulatorOptions(
             site=self.site, seed=seed, timezone="UTC", shifts=shifts
         )
         self.traits = draw_traits(self.options)
-        self.site_key = set_up(conn, self.site, shifts)
-        ensure_calendar(conn, self.site_key, BEGIN, BEGIN + (days + 2) * DAY)
         self._over_midnight = pl.DataFrame()
+
+    def open(self, conn: Connection, days: int) -> int:
+        """Make its site, with a calendar for so many days; its key."""
+        site_key = set_up(conn, self.site, self.options.shifts)
+        ensure_calendar(conn, site_key, BEGIN, BEGIN + (days + 2) * DAY)
+        return site_key
 
     def day(self, number: int) -> pl.DataFrame:
         """The events of a UTC day (from 0)."""

@@ -19,6 +19,14 @@ from urllib.parse import parse_qsl, unquote
 import apprise
 
 CONNECT_S, READ_S = 8.0, 12.0
+# A long message goes in parts, and Apprise pauses 5.5 s between them: five parts would
+# take longer than a channel may, and the first four come again with every try.
+LONGEST_PAUSE_S = 1.0
+# What takes less is a text message: paid by the part, so it is told the beginning.
+SHORTEST_BODY = 1_000
+# A card of Teams may have 28 KB, a character up to 6 bytes; Apprise fills 1,000.
+TEAMS, TEAMS_BODY = "NotifyWorkflows", 4_000
+MARKUP = re.compile(r"([\\`*_\[\](){}<>#~|!])")
 LONGEST_URL = 16_384
 LONGEST_ERROR = 300
 BLOT = "***"
@@ -102,9 +110,30 @@ def service_of(url: str, place: str, notes: Notes) -> Any:
         service.socket_connect_timeout = CONNECT_S
     if service.socket_read_timeout == apprise.URLBase.socket_read_timeout:
         service.socket_read_timeout = READ_S
+    service.request_rate_per_sec = min(service.request_rate_per_sec, LONGEST_PAUSE_S)
+    if is_teams(service):
+        service.body_maxlen = TEAMS_BODY
     if "overflow=" not in url:
-        service.overflow_mode = apprise.OverflowMode.SPLIT
+        is_short = service.body_maxlen < SHORTEST_BODY
+        modes = apprise.OverflowMode
+        service.overflow_mode = modes.TRUNCATE if is_short else modes.SPLIT
     return service
+
+
+def is_teams(service: Any) -> bool:
+    """Whether a service makes cards of Teams."""
+    return type(service).__name__ == TEAMS
+
+
+def worded(service: Any, title: str, body: str) -> tuple[str, str]:
+    """Title and body, so that a service shows what was said.
+
+    Teams reads all of a card as Markdown: a line feed alone is a blank to it. Apprise
+    escapes the body, not the title.
+    """
+    if not is_teams(service):
+        return title, body
+    return MARKUP.sub(r"\\\1", title), body.replace("\n", "\n\n")
 
 
 def blotted(text: str, url: str) -> str:
@@ -145,9 +174,10 @@ def answer(asked: dict[str, Any]) -> str | None:
     sender = apprise.Apprise(asset=service.asset)
     sender.add(service)
     notes.said.clear()
+    title, body = worded(service, asked["title"], asked["body"])
     if sender.notify(
-        body=asked["body"],
-        title=asked["title"],
+        body=body,
+        title=title,
         notify_type=apprise.NotifyType(asked["kind"]),
         body_format=apprise.NotifyFormat.TEXT,
     ):

@@ -89,6 +89,10 @@
       setProps("nav-overview", { href: "/" + kept });
       setProps("nav-models", { href: "/models" + kept });
       setProps("download", { href: "/workers.csv" + (search || "") });
+      for (const page of ["overview", "models"]) {
+        const link = document.getElementById("nav-" + page);
+        if (link) link.setAttribute("aria-current", page === name ? "page" : "false");
+      }
       return "fp-page fp-on-" + name;
     },
 

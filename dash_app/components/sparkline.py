@@ -15,10 +15,10 @@ BELOW = 0.4
 
 
 def sparkline(values: Sequence[float], tone: str = "accent") -> html.Div:
-    """Values in order of time."""
+    """Values in order of time; without any (a day's first hour) its room, empty."""
     return html.Div(
         className="fp-spark",
-        style=_mask(_drawing(values)) if values else {},
+        style=_mask(_drawing(values)) if values else {"visibility": "hidden"},
         **marks(tone=tone),
         **aria(hidden="true"),
     )

@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from scheduler import apprise_post
-from scheduler.apprise_post import Notes, RefusedError, blotted, read_url, service_of
+from scheduler.apprise_post import (
+    Notes,
+    RefusedError,
+    answer,
+    blotted,
+    read_url,
+    service_of,
+)
 
 # Of a library below Apprise, when its plugins are loaded.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr'.*:DeprecationWarning")
 WEBHOOK = (
     "https://hooks.slack.com/services/T0AAAAAAA/B0BBBBBBB/C0ffeeC0ffeeC0ffeeC0ffee"
 )
+TEAMS = (
+    "https://prod-00.westeurope.logic.azure.com:443/workflows/0123abcd/triggers"
+    "/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun"
+    "&sv=1.0&sig=abcDEF"
+)
+SMS = "twilio://AC0123456789abcdef0123456789abcdef:t0ken@+15550001111/+15550002222"
+# What a camera may be called, and a person may note.
+NASTY = "<!channel> <at>all</at> <https://x.example|here> [a](https://x.example) *b* &"
+
+
+class Outside:
+    """The services' side of HTTPS: keeps what is posted, and answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch, self.status, self.down = monkeypatch, 200, False
+        self.posted: list[requests.PreparedRequest] = []
+        self.pauses: list[float] = []
+        monkeypatch.setattr(HTTPAdapter, "send", lambda _, r, **__: self.take(r))
+        monkeypatch.setattr(time, "sleep", self.pauses.append)
+
+    def take(self, request: requests.PreparedRequest) -> requests.Response:
+        if self.down:
+            raise requests.ConnectionError(f"Connection refused: {request.url}")
+        self.posted.append(request)
+        response = requests.Response()
+        response.status_code, response.url = self.status, str(request.url)
+        response._content = b"ok"
+        return response
+
+    def tell(self, url: str, title: str, body: str) -> str | None:
+        """Have a message sent; the error."""
+        self.monkeypatch.setenv("A_VARIABLE", url)
+        said = {"title": title, "body": body, "kind": "failure", "check": False}
+        return answer(said | {"url_env": "A_VARIABLE", "url_file": None})
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [json.loads(str(request.body)) for request in self.posted]
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> Outside:
+    return Outside(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -22,12 +77,7 @@ WEBHOOK = (
         ("mailto://u:p@mail.example?from=a@b.example&to=c@d.example", "E-Mail"),
         ("mailtos://u:p@mail.example:587?from=a@b.example&to=c@d.example", "E-Mail"),
         (WEBHOOK, "Slack"),
-        (
-            "https://prod-00.westeurope.logic.azure.com:443/workflows/0123abcd/triggers"
-            "/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun"
-            "&sv=1.0&sig=abcDEF",
-            "Power Automate / Workflows (for MSTeams)",
-        ),
+        (TEAMS, "Power Automate / Workflows (for MSTeams)"),
         ("jsons://user:pass@mes.example/alerts?+X-Key=k", "JSON"),
     ],
 )
@@ -99,6 +149,63 @@ def test_a_reason_is_told_in_our_own_words() -> None:
     assert notes.text() == "A Connection error occurred: connection refused"
     notes.below = ["Socket Exception: (535, b'5.7.8 credentials invalid')"]
     assert notes.text() == "A Connection error occurred: the login was refused"
+
+
+def test_slack_shows_what_was_said_and_nothing_else(outside: Outside) -> None:
+    assert (
+        outside.tell(WEBHOOK, f"Critical: {NASTY}", f"What: {NASTY}\nWhere: x") is None
+    )
+    (request,), (body,) = outside.posted, outside.bodies
+    assert request.url == WEBHOOK
+    (shown,) = body["attachments"]
+    assert body["mrkdwn"] is False
+    escaped = NASTY.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert shown["title"] == f"Critical: {escaped}"
+    assert shown["text"] == f"What: {escaped}\nWhere: x"
+
+
+def test_a_card_of_teams_shows_lines_and_no_markup(outside: Outside) -> None:
+    lines = ["What: v2.1 cam_07", f"Note: {NASTY}"]
+    assert outside.tell(TEAMS, f"Critical: {NASTY}", "\n".join(lines)) is None
+    (request,), (body,) = outside.posted, outside.bodies
+    assert str(request.url).startswith("https://prod-00.westeurope.logic.azure.com:443")
+    assert "sig=abcDEF" in str(request.url)
+    (card,) = (part["content"] for part in body["attachments"])
+    title, text = (block["text"] for block in card["body"])
+    assert text.split("\n\n")[0] == "What: v2\\.1 cam\\_07"
+    assert "entities" not in card["msteams"], "nobody is called"
+    for shown in (title, text):
+        assert shown.count("\n") == shown.count("\n\n") * 2
+        assert "\\[a\\]\\(https" in shown
+        assert "\\*b\\*" in shown
+
+
+def test_a_long_list_takes_no_longer_than_a_channel_may(outside: Outside) -> None:
+    """20 alerts: Apprise would send Teams six parts, 5.5 s between them."""
+    body = "\n".join(
+        f"- New: cam-{i:02d} is not sure, {'long ' * 40}" for i in range(20)
+    )
+    for url, parts in ((WEBHOOK, 1), (TEAMS, 2), (SMS, 1)):
+        outside.posted.clear()
+        assert outside.tell(url, "plant: 20 alerts", body) is None
+        assert len(outside.posted) == parts
+    assert max(outside.pauses) <= 1
+    assert "20+alerts" in str(outside.posted[0].body), "the beginning of it"
+
+
+@pytest.mark.parametrize("url", [WEBHOOK, TEAMS, SMS])
+def test_what_failed_is_told_without_the_url(outside: Outside, url: str) -> None:
+    outside.status = 403
+    refused = outside.tell(url, "t", "b")
+    outside.down = True
+    unreached = outside.tell(url, "t", "b")
+    assert refused is not None
+    assert "403" in refused
+    assert unreached is not None
+    assert unreached.endswith("connection refused")
+    for said in (refused, unreached):
+        for secret in ("C0ffee", "T0AAAAAAA", "abcDEF", "0123abcd", "t0ken", "example"):
+            assert secret not in said
 
 
 def test_it_stands_alone() -> None:
