@@ -104,7 +104,7 @@ def test_numbers_stay_and_the_rest_is_counted_on(dsn: str, tmp_path: Path) -> No
         assert differing(before, numbers_before(conn, "plant", KEPT)) == []
         truth = Truth([*sent, *late], calendar, END)
         assert kept_differences(conn, "plant", truth, KEPT) == []
-        conn.execute("select floor.roll_up_models(site_key) from floor.sites")
+        conn.execute("select floor.roll_up_models(site_key, 20000) from floor.sites")
         assert differing(before, numbers_before(conn, "plant", KEPT)) == []
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="keeps events from"):
         plant.refresh(KEPT - HOUR)
@@ -209,7 +209,7 @@ def test_nothing_goes_before_it_is_counted_and_a_day_has_passed(
         assert forget(work).waiting == {"plant": "a drift check"}
         (told,) = checks.retention(conn)
         assert "wait for a drift check" in told.to_do
-        conn.execute("select floor.roll_up_models(site_key) from floor.sites")
+        conn.execute("select floor.roll_up_models(site_key, 20000) from floor.sites")
         assert forget(work).gone["chunk"] >= 6
         assert chunks(conn) == 0
         kept_from = show_site(conn, "plant")["kept_from"]

@@ -119,7 +119,8 @@ def test_any_history_of_which_old_events_go(common_dsn: str, tmp_path: Path) -> 
         plant = Plant(common_dsn, f"kept-{next(NUMBERS)}", tmp_path)
         plant.live(scenario)
         with connect(common_dsn) as conn:
-            conn.execute("select floor.roll_up_models(site_key) from floor.sites")
+            roll_up = "select floor.roll_up_models(site_key, 20000) from floor.sites"
+            conn.execute(roll_up)
             register(conn, plant.site, scenario)
             before = numbers_before(conn, plant.site, kept)
         forget_before(common_dsn, plant.site, kept)

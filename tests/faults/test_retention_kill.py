@@ -61,7 +61,7 @@ def test_killed_in_its_steps(dsn: str, tmp_path: Path) -> None:
     six_days(dsn, "plant", tmp_path)
     six_days(dsn, "other", tmp_path, seed=2)
     with connect(dsn) as conn:
-        conn.execute("select floor.roll_up_models(site_key) from floor.sites")
+        conn.execute("select floor.roll_up_models(site_key, 20000) from floor.sites")
         retain(conn, "plant", 1)
         before = numbers_before(conn, "plant", KEPT)
         others = numbers_before(conn, "other", KEPT)

@@ -194,7 +194,7 @@ def retain(conn: psycopg.Connection, site: str, days: int | None) -> None:
 def forgotten_at(dsn: str, now: int) -> Forgotten:
     """The job's run at an instant, after the drift job's."""
     with connect(dsn) as conn:
-        conn.execute("select floor.roll_up_models(site_key) from floor.sites")
+        conn.execute("select floor.roll_up_models(site_key, 20000) from floor.sites")
         return forget(Work(dsn, conn, None, Flag()), moment(now))
 
 
