@@ -165,6 +165,20 @@ def backlog(conn: Connection) -> Iterator[Finding]:
         yield Finding("backlog", "ok", "nothing waits")
 
 
+def retention(conn: Connection) -> Iterator[Finding]:
+    """Sites whose old events should have gone."""
+    for row in _rows(conn, "retention"):
+        found = (
+            f"site {row['site_id']}: events of before {row['goal']:%Y-%m-%d} are kept"
+        )
+        if row["waits_for"] is None:
+            to_do = "The scheduler deletes them within the hour."
+            yield Finding("retention", "note", found, to_do)
+        else:
+            to_do = f"They wait for {row['waits_for']}: see the jobs and the backlog."
+            yield Finding("retention", "wrong", found, to_do)
+
+
 def zones(conn: Connection) -> Iterator[Finding]:
     """Sites that were loaded before their time zone was set."""
     for row in _rows(conn, "zones"):
@@ -270,6 +284,7 @@ CHECKS: tuple[Check, ...] = (
     scheduler,
     freshness,
     backlog,
+    retention,
     zones,
     parked,
     loads,

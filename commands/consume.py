@@ -73,12 +73,13 @@ def consume(
 
     address = parse_url(url)
     most = batch or most_of(address)
-    settings = Settings(most, wait_ms / 1000, site, reading(address, group))
+    read = reading(address, group)
+    settings = Settings(most, wait_ms / 1000, site, read)
     dsn = awaited_dsn()
     steady()
 
     async def run() -> Consumer:
-        connecting = opening(address, group, name, most)
+        connecting = opening(address, group, name, most, read)
         consumer = Consumer(dsn, connecting, label(address), settings)
         watch = Watch(dsn, consumer, label(address), name or socket.gethostname())
         await _watched(consumer, watch)

@@ -35,4 +35,6 @@ def configure(level: str) -> None:
     handler.setFormatter(
         Lines("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
     )
+    # It shouts what we say ourselves: that nobody answers.
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -25,6 +25,7 @@ SETTINGS = (
     "count_breaks",
     "registration",
     "retention_days",
+    "kept_from",
 )
 
 
@@ -53,7 +54,10 @@ def set_(
     ] = None,
     retention_days: Annotated[
         int | None,
-        option("--retention-days", "Days for which events are kept; 0: for good."),
+        option(
+            "--retention-days",
+            "Days for which events are kept, then deleted; 0: for good.",
+        ),
     ] = None,
     count_breaks: Annotated[
         str | None,
@@ -91,6 +95,11 @@ def set_(
         return
     print_fields({field: shown[field] for field in SETTINGS})
     say_restating(done.restatement_key)
+    if retention_days:
+        note(
+            f"Events older than {retention_days} days are deleted, from tomorrow on; "
+            "what was counted of them stays."
+        )
 
 
 def say_restating(restatement_key: int | None) -> None:

@@ -97,6 +97,10 @@ class DriftError(FloorpulseError):
     """A check of model health failed. The next one does its work."""
 
 
+class RetentionError(FloorpulseError):
+    """Old events could not be deleted. The next run of the job tries again."""
+
+
 class RefreshError(FloorpulseError):
     """A refresh failed. Run `floorpulse refresh` again; it continues where it ended."""
 

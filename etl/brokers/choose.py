@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections.abc import Callable
 
 from etl.brokers.batch import batch_of_messages
 from etl.brokers.consume import MOST_MESSAGES, Opening, Reading
-from etl.brokers.stream import Stream
+from etl.brokers.stream import Reader, Stream
 from etl.brokers.url import Address
 from sql.errors import BadSetting
 
@@ -18,11 +19,16 @@ _BOUNDED, _MOST_BOUNDED = ("nats", "mqtt"), 10_000
 
 
 def opening(
-    address: Address, group: str | None, name: str | None, most: int
+    address: Address,
+    group: str | None,
+    name: str | None,
+    most: int,
+    read: Reading | None = None,
 ) -> Opening:
     """How to connect: group is shared by processes, name is this one's own.
 
     An MQTT name stands for a session with its subscription, so the topic is part of it.
+    read: what `reading` gave; it may have something to say to senders.
     """
     own = name or socket.gethostname()
 
@@ -35,7 +41,10 @@ def opening(
             case "mqtt":
                 from etl.brokers.mqtt import open_mqtt
 
-                return await open_mqtt(address, group, name or _session(address), most)
+                named = name or _session(address)
+                stream = await open_mqtt(address, group, named, most)
+                _let_speak(read, stream.publish, address)
+                return stream
             case "redis":
                 from etl.brokers.redis import open_redis
 
@@ -60,12 +69,16 @@ def most_of(address: Address) -> int:
 def reading(address: Address, group: str | None) -> Reading:
     """What messages hold: JSON, or with mqtt://...?format=sparkplug Sparkplug B."""
     said = address.options.get("format", "json")
-    if said == "json":
-        return batch_of_messages
-    if said != "sparkplug" or address.kind != "mqtt":
+    if said not in ("json", "sparkplug"):
         raise BadSetting(
-            f"The format {said!r} is not known here, only json, and sparkplug for MQTT"
+            f"The format {said!r} is not known here, only json and sparkplug"
         )
+    if address.options.get("rebirth", "yes") not in ("yes", "no"):
+        raise BadSetting("rebirth is yes or no")
+    if said == "json":
+        if "rebirth" in address.options:
+            raise BadSetting("Only nodes of ?format=sparkplug can be born again")
+        return batch_of_messages
     if group is not None:
         raise BadSetting(
             "Sparkplug cannot be shared by a group: a birth that names aliases would "
@@ -73,7 +86,14 @@ def reading(address: Address, group: str | None) -> Reading:
         )
     from etl.brokers.sparkplug import Sparkplug
 
-    return Sparkplug().read
+    return Sparkplug()
+
+
+def _let_speak(
+    read: Reading | None, publish: Callable[[str, bytes], None], address: Address
+) -> None:
+    if isinstance(read, Reader) and address.options.get("rebirth", "yes") == "yes":
+        read.publish = publish
 
 
 def _session(address: Address) -> str:

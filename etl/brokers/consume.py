@@ -26,7 +26,7 @@ from etl.brokers.stream import Message, Stream
 from etl.door.admit import Admission, Door
 from etl.door.parts import Prepared
 from etl.threads import done
-from sql.errors import FloorpulseError, NoDatabase
+from sql.errors import BrokerGone, FloorpulseError, NoDatabase
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ _STATEMENT_S = "60s"
 # What the next attempt may mend. Data and IntegrityErrors speak of rows.
 _GONE = (FloorpulseError, OSError, psycopg.Error)
 _OF_ROWS = (psycopg.DataError, psycopg.IntegrityError)
+# What is waited for from the first attempt on: nobody has refused anything.
+_ABSENT = (BrokerGone, NoDatabase, psycopg.OperationalError)
 
 _Unstored = tuple[list[Message], Exception]
 Opening = Callable[[], Awaitable[Stream]]
@@ -110,18 +112,19 @@ class Consumer:
     async def run(self) -> None:
         """Consume until stopped. Raises what keeps the first session from beginning.
 
-        A database that is absent does not: it is waited for, then as later.
+        A broker or a database that is absent does not: it is waited for, then as later.
         """
         began = False
         while not self._stopped.is_set():
             try:
                 session = await self._session()
             except _GONE as error:
-                if not began and not isinstance(error, NoDatabase):
+                if not began and not isinstance(error, _ABSENT):
                     raise
                 await self._rest(error)
                 continue
             began, self.stream = True, session.stream
+            log.info("reading %s", self._source, extra={"action": "connected"})
             try:
                 await self._pump(session)
             except _GONE as error:
@@ -144,9 +147,10 @@ class Consumer:
         before = self.consumed.batches
         while not self._stopped.is_set():
             await session.step()
-            if self.consumed.batches > before:
+            if self.consumed.batches > before or session.is_idle:
                 self._failures, self.consumed.error = 0, None
         await session.settled()
+        self.consumed.error = None
 
     async def _rest(self, error: Exception) -> None:
         """Wait longer after each failure in a row, up to half a minute, with jitter."""
@@ -155,8 +159,12 @@ class Consumer:
         pause_s = min(PAUSE_S[0] * 2**self._failures, PAUSE_S[1])
         pause_s *= 0.5 + random.random() / 2  # noqa: S311 - not a secret
         self._failures = min(self._failures + 1, 16)
-        fields = {"action": "interrupted", "again_in_s": round(pause_s, 1)}
-        log.warning("nothing acknowledged: %s", self.consumed.error, extra=fields)
+        log.warning(
+            "%s; nothing is acknowledged; again in %.1f s",
+            self.consumed.error.rstrip("."),
+            pause_s,
+            extra={"action": "interrupted"},
+        )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), pause_s)
 
@@ -182,6 +190,11 @@ class _Session:
         self._began_at = self._commit_s = 0.0
         self._unfinished: list[Message] = []
         self._closed = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that came is stored and acknowledged."""
+        return not self._unfinished
 
     async def close(self) -> None:
         """Let go of everything; what is not acknowledged comes again."""

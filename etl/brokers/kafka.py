@@ -11,11 +11,14 @@ from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
+from etl.brokers.absent import require_tls
 from etl.brokers.stream import IDLE_S, Message
 from etl.brokers.url import Address
 from sql.errors import BadSetting, BrokerError, BrokerGone
 
 T = TypeVar("T")
+# What fails is told by us; in between nobody is asked twenty times a second.
+_QUIET = {"log_level": 2, "reconnect.backoff.ms": 500}
 # A group that is new begins with what is there; nothing is committed by itself.
 _ALWAYS = {
     "enable.auto.commit": False,
@@ -41,6 +44,8 @@ _MOVED = {
 # Told in between; the client goes on by itself.
 _PASSING = {KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._TIMED_OUT}
 _ANSWER_S = 10.0
+# It is asked for its topics so often: in between the client tells how it fares.
+_ASKED, _ASKED_S = 10, 1.0
 
 
 class KafkaStream:
@@ -50,30 +55,56 @@ class KafkaStream:
         self._client, self._topic = client, topic
         self._thread = ThreadPoolExecutor(1, "kafka")
         self._error: BrokerError | None = None
+        self._reason: KafkaError | None = None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, work)
         except KafkaException as error:
-            raise _told(error.args[0]) from error
+            raise self._error or _told(error.args[0]) from error
 
     async def begin(self) -> None:
         """Find the topic, and join the group."""
 
         def join() -> None:
-            found = self._client.list_topics(self._topic, timeout=_ANSWER_S)
-            error = found.topics[self._topic].error
+            error = self._topic_error()
             if error is not None:
                 raise KafkaException(error)
+            # One of a host's addresses may have failed before another answered.
+            self._client.poll(0)
+            self._error = None
             self._client.subscribe([self._topic])
 
         await self._in_thread(join)
 
+    def _topic_error(self) -> KafkaError | None:
+        """What is wrong with the topic; raises why no broker says so."""
+        for left in reversed(range(_ASKED)):
+            try:
+                found = self._client.list_topics(self._topic, timeout=_ASKED_S)
+            except KafkaException as failed:
+                self._client.poll(0)
+                if self._error is not None:
+                    raise self._error from failed
+                if not left:
+                    raise self._absent(self._reason or failed.args[0]) from failed
+            else:
+                break
+        error: KafkaError | None = found.topics[self._topic].error
+        return error
+
     def failed(self, error: KafkaError) -> None:
         """What the client tells of itself: only an end of all brokers ends us."""
-        if error.code() == KafkaError._ALL_BROKERS_DOWN or error.fatal():
-            self._error = BrokerGone(f"Kafka: {error.str()}")
+        if error.code() in _REFUSED or _is_no_trust(error):
+            self._error = _told(error)
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN or error.fatal():
+            self._error = self._error or self._absent(self._reason or error)
+        else:
+            self._reason = error
+
+    def _absent(self, reason: KafkaError) -> BrokerError:
+        return BrokerGone(f"Kafka does not answer: {reason.str()}")
 
     async def take(self, most: int, wait_s: float) -> list[Message]:
         """As Stream.take."""
@@ -138,6 +169,11 @@ def _is_record(record: Record) -> bool:
     raise _told(error)
 
 
+def _is_no_trust(error: KafkaError) -> bool:
+    """Whether TLS was refused; one side may also just have left."""
+    return error.code() == KafkaError._SSL and "Disconnected" not in error.str()
+
+
 def _told(error: KafkaError) -> BrokerError:
     kind = BrokerError if error.code() in _REFUSED else BrokerGone
     return kind(f"Kafka: {error.str()}")
@@ -161,7 +197,7 @@ async def open_kafka(address: Address, group: str, name: str) -> KafkaStream:
     if address.user is not None:
         own |= {"sasl.username": address.user, "sasl.password": address.password or ""}
     try:
-        client = Client(address.given((), prefix=".") | own | _ALWAYS)
+        client = Client(_QUIET | address.given() | own | _ALWAYS)
     except KafkaException as error:
         raise BadSetting(f"Kafka: {error.args[0].str()}") from error
     stream.append(KafkaStream(client, address.path))
@@ -169,5 +205,7 @@ async def open_kafka(address: Address, group: str, name: str) -> KafkaStream:
         await stream[0].begin()
     except BrokerError:
         await stream[0].close([])
+        if "ssl" in address.options.get("security.protocol", "").lower():
+            await require_tls(address)
         raise
     return stream[0]

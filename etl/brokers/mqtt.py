@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,7 @@ from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
+from etl.brokers.absent import require_tls, unanswered
 from etl.brokers.stream import Inbox, Message
 from etl.brokers.url import Address
 from sql.errors import BrokerError, BrokerGone
@@ -44,10 +46,16 @@ class _Buffered(Client):
         self._piece, self._at = b"", 0
         self._going = bytearray()
         self.gathers = False
+        # What the client keeps to itself: why TLS ended the connection.
+        self.refused: ssl.SSLError | None = None
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if self._at == len(self._piece):
-            self._piece, self._at = super()._sock_recv(_PIECE), 0
+            try:
+                self._piece, self._at = super()._sock_recv(_PIECE), 0
+            except ssl.SSLError as error:
+                self.refused = error
+                raise
         start, self._at = self._at, min(self._at + bufsize, len(self._piece))
         return self._piece[start : self._at]
 
@@ -187,7 +195,10 @@ class MqttStream:
         session = "kept" if flags.session_present else "new"
         fields = {"action": "connected", "session": session}
         log.info("connected to %s", self._address.place, extra=fields)
-        client.subscribe(self._topic, 1)
+        try:
+            client.subscribe(self._topic, 1)
+        except ValueError as error:
+            self._fail(BrokerError(f"{self._topic!r} is no topic filter: {error}"))
 
     def _subscribed(
         self, _c: object, _d: object, _mid: int, reasons: list[ReasonCode], _p: object
@@ -210,11 +221,18 @@ class MqttStream:
     def _disconnected(
         self, _c: object, _d: object, _flags: object, reason: ReasonCode, _p: object
     ) -> None:
-        said = (
-            f"The connection to {self._address.place} was lost ({reason}); where that "
-            "happens all the time, another process has the same --name"
-        )
-        self._fail(BrokerGone(said))
+        place = self._address.place
+        if self._client.refused is not None:
+            self._fail(unanswered(self._address, self._client.refused))
+        elif not self._answer.done():
+            said = f"{place} hangs up ({reason}); at a port of TLS the URL is mqtts://"
+            self._fail(BrokerGone(said))
+        else:
+            said = (
+                f"The connection to {place} was lost ({reason}); where that happens "
+                "all the time, another process has the same --name"
+            )
+            self._fail(BrokerGone(said))
 
     def _fail(self, error: BrokerError) -> None:
         self._inbox.fail(error)
@@ -238,6 +256,10 @@ class MqttStream:
         self._inbox.check()
         for message in messages:
             self._client.ack(*message.token)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Say something to senders, from any thread; nobody tells whether it came."""
+        self._loop.call_soon_threadsafe(self._client.publish, topic, payload)
 
     async def lag(self) -> int | None:
         """MQTT has no question for it."""
@@ -276,15 +298,15 @@ async def open_mqtt(
     address: Address, group: str | None, name: str, most: int
 ) -> MqttStream:
     """Connect as `name` and subscribe to the URL's topic, shared within a group."""
-    address.given(("format",))
     topic = f"$share/{group}/{address.path}" if group else address.path
     stream = MqttStream(address, topic, name, most)
     try:
         await stream.begin()
     except (OSError, TimeoutError) as error:
         await stream.close([])
-        said = str(error) or "no answer"
-        raise BrokerGone(f"{address.place} does not answer: {said}") from error
+        if address.secure:
+            await require_tls(address)
+        raise unanswered(address, error) from error
     except BrokerError:
         await stream.close([])
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import api
 
+from etl.brokers.absent import unanswered
 from etl.brokers.stream import Inbox, Message
 from etl.brokers.url import Address
 from sql.errors import BrokerError, BrokerGone
@@ -37,6 +39,18 @@ _NO_MESSAGES, _TIMEOUT, _CONFLICT, _NOBODY = "404", "408", "409", "503"
 _FATAL = ("Consumer Deleted", "Consumer is push based", "Consumer not found")
 
 
+class _NoTls(nats.errors.Error):
+    """Where nats+tls:// is wanted."""
+
+    def __str__(self) -> str:
+        return "it speaks no TLS, and nats+tls:// wants it"
+
+
+# What no waiting mends: of the client, and as the server says it.
+_REFUSED = (_NoTls, nats.js.errors.BadRequestError)
+_REFUSED_WORDS = "(?i)authorization violation|authentication (revoked|expired)|permiss"
+
+
 class _Secured(Client):
     """Says nothing, and no password, to a server that does not speak TLS.
 
@@ -45,7 +59,7 @@ class _Secured(Client):
 
     def _connect_command(self) -> bytes:
         if not self._server_info.get("tls_required"):
-            raise nats.errors.Error("it speaks no TLS, and nats+tls:// wants it")
+            raise _NoTls
         return super()._connect_command()
 
 
@@ -196,49 +210,63 @@ def _require_fit(config: api.ConsumerConfig, subject: str) -> None:
 
 async def open_nats(address: Address, group: str, name: str, most: int) -> NatsStream:
     """Connect to a server or a cluster, to STREAM or STREAM/subject."""
-    options: dict[str, Any] = address.given(("credentials", "token"))
-    if "credentials" in options:
-        options["user_credentials"] = options.pop("credentials")
-    if address.user is not None:
-        options |= {"user": address.user, "password": address.password or ""}
     client = _Secured() if address.secure else Client()
     stream: list[NatsStream] = []
+    # The latest of what failed: the client itself then tells of its consequence only.
+    reasons: list[BaseException] = []
 
     async def closed() -> None:
         for each in stream:
             each.lost()
 
-    async def failed(_: Exception) -> None:
-        """Told by what fails, and by the end of the connection."""
+    async def failed(error: Exception) -> None:
+        reasons[:] = [error]
 
     try:
         await client.connect(
-            [f"nats://{host}:{port or 4222}" for host, port in address.hosts],
-            name=f"floorpulse {name}",
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            connect_timeout=5,
-            ping_interval=10,
             disconnected_cb=closed,
             closed_cb=closed,
             error_cb=failed,
-            tls=address.tls(),
-            skip_subject_validation=True,
-            **options,
+            **_options(address, name),
         )
+        reasons.clear()
+        stream.append(NatsStream(client, address, group, most))
+        await stream[0].begin()
     except _LOST as error:
         # What was opened before it failed stays open else. TLS may wait for its end.
         with suppress(*_LOST):
             await asyncio.wait_for(client.close(), _CLOSE_S)
-        raise BrokerGone(f"{address.place} does not answer: {error}") from error
-    stream.append(NatsStream(client, address, group, most))
-    try:
-        await stream[0].begin()
-    except _LOST as error:
-        await client.close()
-        raise BrokerGone(f"{address.place}: {error}") from error
+        raise _told(address, [*reasons, error]) from error
     except BrokerError:
         await client.close()
         raise
     return stream[0]
+
+
+def _options(address: Address, name: str) -> dict[str, Any]:
+    """How to connect: once, and never again by itself."""
+    options: dict[str, Any] = {
+        "servers": [f"nats://{host}:{port or 4222}" for host, port in address.hosts],
+        "name": f"floorpulse {name}",
+        "allow_reconnect": False,
+        "max_reconnect_attempts": 1,
+        "reconnect_time_wait": 0,
+        "connect_timeout": 5,
+        "ping_interval": 10,
+        "tls": address.tls(),
+        "skip_subject_validation": True,
+        **address.given(),
+    }
+    if "credentials" in options:
+        options["user_credentials"] = options.pop("credentials")
+    if address.user is not None:
+        options |= {"user": address.user, "password": address.password or ""}
+    return options
+
+
+def _told(address: Address, errors: Sequence[BaseException]) -> BrokerError:
+    """What they mean; the first says most."""
+    for error in errors:
+        if isinstance(error, _REFUSED) or re.search(_REFUSED_WORDS, str(error)):
+            return BrokerError(f"{address.place} refuses: {error}")
+    return unanswered(address, errors[0])

@@ -17,19 +17,30 @@ from aio_pika.abc import (
 from aio_pika.exceptions import (
     AMQPError,
     AuthenticationError,
+    ChannelClosed,
     ChannelInvalidStateError,
     ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    InvalidFrameError,
     ProbableAuthenticationError,
 )
+from aiormq.exceptions import ChannelAccessRefused
 
+from etl.brokers.absent import said, unanswered
 from etl.brokers.stream import Inbox, Message
 from etl.brokers.url import Address
 from sql.errors import BrokerError, BrokerGone
 
 _LOST = (AMQPError, ChannelInvalidStateError, OSError, asyncio.TimeoutError)
-_REFUSED = (AuthenticationError, ProbableAuthenticationError)
+_REFUSED = (
+    AuthenticationError,
+    ProbableAuthenticationError,
+    ChannelAccessRefused,
+    ChannelPreconditionFailed,
+)
+# How its client tells that a virtual host is not there, or not for us.
+_NOT_OPENED = "Connection.OpenOk"
 _MOST_PREFETCHED = 65_535
-_OPTIONS = ("queue",)
 
 
 class RabbitStream:
@@ -103,7 +114,7 @@ class RabbitStream:
 
 async def open_rabbitmq(address: Address, name: str, most: int) -> RabbitStream:
     """Connect to amqp://user:password@host/vhost?queue=name."""
-    queue = address.needed("queue", _OPTIONS)
+    queue = address.options["queue"]
     host, port = address.hosts[0]
     user, password = quote(address.user or "guest"), address.password or "guest"
     port = port or (5671 if address.secure else 5672)
@@ -114,15 +125,24 @@ async def open_rabbitmq(address: Address, name: str, most: int) -> RabbitStream:
     )
     try:
         connection = await aio_pika.connect(url, timeout=10, ssl_context=address.tls())
-    except _REFUSED as error:
-        raise BrokerError(f"{address.place} refuses: {error}") from error
     except _LOST as error:
-        raise BrokerGone(f"{address.place} does not answer: {error}") from error
+        raise _told(address, error) from error
     stream = RabbitStream(connection, queue, most)
     try:
         await stream.begin()
     except _LOST as error:
         await connection.close()
-        kind = BrokerError if isinstance(error, _REFUSED) else BrokerGone
-        raise kind(f"{address.place}, queue {queue!r}: {error}") from error
+        raise _told(address, error, f", queue {queue!r},") from error
     return stream
+
+
+def _told(address: Address, error: BaseException, what: str = "") -> BrokerError:
+    if isinstance(error, InvalidFrameError) and _NOT_OPENED in str(error):
+        return BrokerError(
+            f"{address.place} has no virtual host {address.path!r} for this user"
+        )
+    if isinstance(error, _REFUSED):
+        return BrokerError(f"{address.place}{what} refuses: {said(error)}")
+    if isinstance(error, ChannelClosed):
+        return BrokerGone(f"{address.place}{what} is not ready: {said(error)}")
+    return unanswered(address, error)

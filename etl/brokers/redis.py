@@ -13,12 +13,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
-    BusyLoadingError,
+    ClusterDownError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 
+from etl.brokers.absent import require_tls, unanswered
 from etl.brokers.stream import IDLE_S, Message
 from etl.brokers.url import Address
 from sql.errors import BrokerError, BrokerGone
@@ -27,7 +30,10 @@ from sql.errors import BrokerError, BrokerGone
 CLAIM_AFTER_S = 60.0
 _CLAIM_EVERY_S = 10.0
 _LOST = (RedisError, OSError, asyncio.TimeoutError)
-_OPTIONS = ("stream",)
+# Answers that time may mend: a replica that becomes the primary, memory that is freed.
+_PASSING = (ReadOnlyError, ClusterDownError, TryAgainError, OutOfMemoryError)
+# The same, of those without a class: writes are stopped, a script runs.
+_PASSING_WORDS = ("MISCONF", "BUSY ", "NOREPLICAS")
 
 
 class RedisStream:
@@ -45,7 +51,7 @@ class RedisStream:
             await self._client.xgroup_create(self._key, self._group, "0", mkstream=True)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
-                raise BrokerError(f"Redis refuses {self._key!r}: {error}") from error
+                raise
 
     async def take(self, most: int, wait_s: float) -> list[Message]:
         """As Stream.take."""
@@ -143,10 +149,8 @@ def _text(value: bytes) -> str:
 
 async def open_redis(address: Address, group: str, name: str) -> RedisStream:
     """Connect to redis://host/db?stream=key."""
-    key = address.needed("stream", _OPTIONS)
+    key = address.options["stream"]
     host, port = address.hosts[0]
-    if address.path and not address.path.isdigit():
-        raise BrokerError(f"A database of Redis is a number, not {address.path!r}")
     client = Redis(
         host=host,
         port=port or 6379,
@@ -164,16 +168,20 @@ async def open_redis(address: Address, group: str, name: str) -> RedisStream:
     stream = RedisStream(client, key, group, name)
     try:
         await stream.begin()
-    except (BusyLoadingError, ReadOnlyError) as error:
-        await client.aclose()
-        raise BrokerGone(f"{address.place}: {error}") from error
-    except (AuthenticationError, BrokerError) as error:
-        await client.aclose()
-        raise BrokerError(f"{address.place} refuses: {error}") from error
     except _LOST as error:
         await client.aclose()
-        raise BrokerGone(f"{address.place} does not answer: {error}") from error
+        if address.secure:
+            await require_tls(address)
+        raise _told(address, error) from error
     return stream
+
+
+def _told(address: Address, error: BaseException) -> BrokerError:
+    if isinstance(error, _PASSING) or str(error).startswith(_PASSING_WORDS):
+        return BrokerGone(f"{address.place} is not ready: {error}")
+    if isinstance(error, (AuthenticationError, ResponseError)):
+        return BrokerError(f"{address.place} refuses: {error}")
+    return unanswered(address, error)
 
 
 def _tls(address: Address) -> dict[str, Any]:

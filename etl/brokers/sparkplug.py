@@ -6,7 +6,9 @@ holds beside it is skipped by its wire format.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,22 +17,26 @@ from google.protobuf.message import DecodeError
 
 from etl.batch import Batch
 from etl.brokers.batch import batch_of_messages
+from etl.brokers.births import BIRTHS, DATA, NUMBERED, Births
 from etl.brokers.stream import Message
 from etl.elements import as_json
 from etl.shape.rules import FIELDS
 
+log = logging.getLogger(__name__)
+
 NAMESPACE = "spBv1.0"
 # What makes an event; a group of metrics without it says nothing about a worker.
 _STATE = "event_type"
-_BIRTHS, _DATA = ("NBIRTH", "DBIRTH"), ("NDATA", "DDATA")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELD = descriptor_pb2.FieldDescriptorProto
+_BOOLEAN = 11
 _UINT64, _UINT32, _STRING = _FIELD.TYPE_UINT64, _FIELD.TYPE_UINT32, _FIELD.TYPE_STRING
 # Name, number and type, as the specification (version 3, section 6.4) has them.
 _METRIC = (
     ("name", 1, _STRING),
     ("alias", 2, _UINT64),
     ("timestamp", 3, _UINT64),
+    ("datatype", 4, _UINT32),
     ("is_null", 7, _FIELD.TYPE_BOOL),
     ("int_value", 10, _UINT32),
     ("long_value", 11, _UINT64),
@@ -59,6 +65,7 @@ def _payload_class() -> Any:
         type_name=".floorpulse.Metric",
         label=_FIELD.LABEL_REPEATED,
     )
+    payload.field.add(name="seq", number=3, type=_UINT64, label=1)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     found = pool.FindMessageTypeByName("floorpulse.Payload")
@@ -69,12 +76,17 @@ PAYLOAD = _payload_class()
 
 
 class Sparkplug:
-    """Reads messages; remembers the aliases that births name, by node and device."""
+    """Reads messages; remembers the aliases that births name, by node and device.
+
+    publish (topic, payload): how nodes are asked to be born again; None: they are not.
+    """
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, ...], dict[int, str]] = {}
+        self._births = Births()
+        self.publish: Callable[[str, bytes], None] | None = None
 
-    def read(self, messages: Sequence[Message], site: str | None) -> Batch:
+    def __call__(self, messages: Sequence[Message], site: str | None) -> Batch:
         """Messages as a batch: see Settings.read."""
         return batch_of_messages([self._as_json(each) for each in messages], site)
 
@@ -83,23 +95,35 @@ class Sparkplug:
         topic = message.source.removeprefix("mqtt:").split("/")
         if len(topic) < 4 or topic[0] != NAMESPACE:
             return message
-        if topic[2] not in (*_BIRTHS, *_DATA):
-            # Deaths, commands and host states hold no events.
+        if topic[2] not in NUMBERED:
+            # Deaths of nodes, commands and host states hold no events.
             return Message(b"", message.source, message.token)
         try:
             payload = PAYLOAD.FromString(message.payload)
         except DecodeError:
             return message
-        events = list(self._events(topic, payload))
+        _, qos = message.token
+        if self._births.missed(topic, payload, may_repeat=qos > 0):
+            self._ask(topic)
+        is_told = topic[2] in (*BIRTHS, *DATA)
+        events = list(self._events(topic, payload)) if is_told else []
         data = as_json(events) if events else b""
         return Message(data, message.source, message.token)
+
+    def _ask(self, topic: Sequence[str]) -> None:
+        """Have the node of a topic publish its births again."""
+        if self.publish is None:
+            return
+        _, group, _, node, *_ = topic
+        log.info("asked %s/%s to be born again", group, node, extra={"action": "asked"})
+        self.publish(f"{NAMESPACE}/{group}/NCMD/{node}", _rebirth())
 
     def _events(self, topic: list[str], payload: Any) -> Iterator[dict[str, Any]]:
         """An event a group of metrics: those whose names begin alike (`W1/...`)."""
         _, group, kind, *place = topic
         groups: dict[str, dict[str, Any]] = {}
         for metric in payload.metrics:
-            name = self._name(metric, (group, *place), is_birth=kind in _BIRTHS)
+            name = self._name(metric, (group, *place), is_birth=kind in BIRTHS)
             before, _, field = name.rpartition("/")
             if metric.is_null or not (field in FIELDS or field.startswith("alias ")):
                 continue
@@ -123,6 +147,19 @@ class Sparkplug:
                 names[metric.alias] = metric.name
             return str(metric.name)
         return names.get(metric.alias, f"alias {metric.alias}")
+
+
+def _rebirth() -> bytes:
+    """The command to be born again, as the specification has it."""
+    now = time.time_ns() // 1_000_000
+    metric = {
+        "name": "Node Control/Rebirth",
+        "timestamp": now,
+        "datatype": _BOOLEAN,
+        "boolean_value": True,
+    }
+    command: bytes = PAYLOAD(timestamp=now, metrics=[metric]).SerializeToString()
+    return command
 
 
 def _value(metric: Any) -> Any:

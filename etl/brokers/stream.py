@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 # How long `take` waits where nothing comes, before it says so.
 IDLE_S = 0.5
@@ -48,6 +48,13 @@ class Stream(Protocol):
 
     async def close(self, unfinished: Sequence[Message]) -> None:
         """End the connection; what was taken and not acknowledged is given back."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A reading of messages that has something to say to those who send them."""
+
+    publish: Callable[[str, bytes], None] | None
 
 
 class Inbox:

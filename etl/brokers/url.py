@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -28,7 +27,17 @@ EXAMPLES = {
     "rabbitmq": "amqp://user:password@host:5672/vhost?queue=events",
     "redis": "redis://host:6379/0?stream=events",
 }
-# Options of TLS, beside those that each broker has.
+# Options that each kind knows, the one that it needs first; those of Kafka with a dot
+# are its client's own.
+_OPTIONS = {
+    "nats": ("credentials", "token"),
+    "mqtt": ("format", "rebirth"),
+    "kafka": (),
+    "rabbitmq": ("queue",),
+    "redis": ("stream",),
+}
+_NEEDY = ("rabbitmq", "redis")
+# Options of TLS, beside these.
 _TLS = ("ca", "cert", "key")
 
 
@@ -51,26 +60,9 @@ class Address:
         named = [f"{host}:{port}" if port else host for host, port in self.hosts]
         return f"{self.scheme}://{','.join(named)}"
 
-    def given(self, known: Collection[str], prefix: str = "") -> dict[str, str]:
-        """The options of the URL. BadSetting for one that is neither known nor TLS's.
-
-        With a prefix of one character, names that contain it are passed on unknown.
-        """
-        wanted = {*known, *(_TLS if self.secure else ())}
-        for name in self.options:
-            if name not in wanted and not (prefix and prefix in name):
-                raise BadSetting(
-                    f"{self.scheme}:// knows no option {name!r}, only: "
-                    f"{', '.join(sorted(wanted)) or 'none'}"
-                )
+    def given(self) -> dict[str, str]:
+        """The options that are there, without those of TLS."""
         return {k: v for k, v in self.options.items() if k not in _TLS}
-
-    def needed(self, name: str, known: Collection[str]) -> str:
-        """An option that must be there."""
-        value = self.given(known).get(name)
-        if not value:
-            raise BadSetting(f"The URL needs ?{name}=, as in {EXAMPLES[self.kind]}")
-        return value
 
     def tls(self) -> ssl.SSLContext | None:
         """What TLS trusts and shows: ?ca=, ?cert= and ?key= are files."""
@@ -108,9 +100,26 @@ def parse_url(url: str) -> Address:
         path=path,
         options=dict(parse_qsl(parts.query, keep_blank_values=True)),
     )
-    if not path and kind in ("nats", "mqtt", "kafka"):
-        raise BadSetting(f"The URL names nothing to read, as in {EXAMPLES[kind]}")
+    _require_whole(address)
     return address
+
+
+def _require_whole(address: Address) -> None:
+    """BadSetting for an option that nobody knows, and where nothing is to be read."""
+    kind, known = address.kind, _OPTIONS[address.kind]
+    wanted = sorted({*known, *(_TLS if address.secure else ())})
+    for name in address.options:
+        if name not in wanted and not (kind == "kafka" and "." in name):
+            raise BadSetting(
+                f"{address.scheme}:// knows no option {name!r}, only: "
+                f"{', '.join(wanted) or 'none'}"
+            )
+    if kind in _NEEDY and not address.options.get(known[0]):
+        raise BadSetting(f"The URL needs ?{known[0]}=, as in {EXAMPLES[kind]}")
+    if not address.path and kind not in _NEEDY:
+        raise BadSetting(f"The URL names nothing to read, as in {EXAMPLES[kind]}")
+    if kind == "redis" and address.path and not address.path.isdigit():
+        raise BadSetting(f"A database of Redis is a number, not {address.path!r}")
 
 
 def _host(place: str) -> tuple[str, int | None]:

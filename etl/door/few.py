@@ -121,8 +121,8 @@ def _is_identifier(text: str) -> bool:
 
 
 def _bounds(site: Site, arrival: Arrival) -> tuple[int, int]:
-    at_us, days = micros(arrival.at), site.rules.retention_days
-    return (0 if days is None else at_us - days * DAY), at_us + FUTURE_US
+    at_us = micros(arrival.at)
+    return site.rules.oldest_us(at_us) or 0, at_us + FUTURE_US
 
 
 def plain(document: Mapping[str, Any], known: Known) -> Plain | None:

@@ -63,9 +63,9 @@ def arrival_of(rows: Sequence[tuple[Any, ...]], site_ids: Sequence[str]) -> Arri
     at, strict_sites, *_ = rows[0]
     known = {
         site_id: Site(
-            site_id, key, strict, SiteRules(_spans(zones, starts, ends), days)
+            site_id, key, strict, SiteRules(_spans(zones, starts, ends), days, kept_us)
         )
-        for _, _, site_id, key, strict, days, zones, starts, ends in rows
+        for _, _, site_id, key, strict, days, kept_us, zones, starts, ends in rows
         if site_id is not None
     }
     return Arrival(at, strict_sites, {site: Site(site) for site in site_ids} | known)

@@ -56,10 +56,21 @@ EVENT_SCHEMA = pl.Schema(
 
 @dataclass(frozen=True)
 class SiteRules:
-    """What a site says about the events it takes: zones of naive times, retention."""
+    """What a site says about the events it takes: zones of naive times, retention.
+
+    Events of before kept_from_us were deleted: what comes late there cannot count.
+    """
 
     zones: tuple[ZoneSpan, ...] = (ZoneSpan("UTC"),)
     retention_days: int | None = None
+    kept_from_us: int | None = None
+
+    def oldest_us(self, arrival_us: int) -> int | None:
+        """From when on events are taken; None: of any time."""
+        if self.retention_days is None:
+            return self.kept_from_us
+        oldest_us = arrival_us - self.retention_days * DAY
+        return max(oldest_us, self.kept_from_us or oldest_us)
 
 
 DEFAULT_RULES = SiteRules()
@@ -182,9 +193,9 @@ def _zones(
 def _expired(rules: Mapping[str, SiteRules], arrival_us: int) -> pl.Expr:
     """Whether the event is older than its site keeps events."""
     kept = {
-        site: arrival_us - rule.retention_days * DAY
+        site: oldest_us
         for site, rule in rules.items()
-        if rule.retention_days is not None
+        if (oldest_us := rule.oldest_us(arrival_us)) is not None
     }
     if not kept:
         return pl.lit(False)

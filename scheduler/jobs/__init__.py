@@ -10,6 +10,7 @@ from scheduler.jobs import (
     notify,
     prune,
     refresh,
+    retention,
     retraining,
     tallies,
 )
@@ -25,5 +26,6 @@ JOBS: tuple[Job, ...] = (
     drift.JOB,
     notify.JOB,
     retraining.JOB,
+    retention.JOB,
     prune.JOB,
 )

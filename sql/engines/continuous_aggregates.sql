@@ -238,3 +238,98 @@ as $$
       and t.hour < floor.live_from((
           select r.cut_now from floor.refresh_state r where r.site_key = p_site_key))
 $$;
+
+create or replace function floor.folds_pieces()
+returns boolean
+language sql immutable
+set search_path = floor, pg_temp
+as $$
+-- An hour is materialized anew for all sites at once, whoever touched it, and an hour whose
+-- pieces are gone would be empty then. So pieces are put together, and never go altogether.
+    select true
+$$;
+
+create or replace function floor.forget_pieces(
+    p_site_key integer, p_from timestamptz, p_to timestamptz, p_rows integer,
+    out gone bigint, out reached timestamptz)
+language plpgsql
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set plan_cache_mode = force_custom_plan
+as $$
+-- Puts a site's pieces of whole hours together, about so many, and says up to where. What is
+-- left says what the aggregates say and no more: they come out the same, to the microsecond,
+-- whenever they are materialized again. Pieces of a kind become one row at the beginning of
+-- their hour. It has no length, for presence counts the union of lengths; of each bench one
+-- working row is as long as somebody worked there, one idle row as somebody was there.
+begin
+    reached := least(p_to, coalesce((
+        select floor.hour_of(q.time) + interval '1 hour'
+        from floor.activity q
+        where q.site_key = p_site_key and q.time >= p_from and q.time < p_to
+        order by q.time offset p_rows limit 1), p_to));
+    with pieces as (
+        delete from floor.activity a
+        where a.site_key = p_site_key and a.time >= p_from and a.time < reached
+        returning a.*, floor.hour_of(a.time) as hour
+    ),
+    present as (
+        select p.hour, p.workstation_key, p.production_date, p.shift_key,
+            floor.covered_us(range_agg(tstzrange(p.time, p.ends_at))) as occupied_us,
+            coalesce(floor.covered_us(range_agg(tstzrange(p.time, p.ends_at))
+                filter (where p.state = 0)), 0) as operating_us
+        from pieces p
+        where p.state < 2 and not p.in_break
+        group by p.hour, p.workstation_key, p.production_date, p.shift_key
+    ),
+    -- 2,000 counts of a million units, the most there may be, are what an integer holds.
+    numbered as (
+        select p.*, row_number() over (
+            partition by p.hour, p.worker_key, p.workstation_key, p.production_date, p.shift_key,
+                p.state, p.in_break) / 2000 as part
+        from pieces p
+    ),
+    folded as (
+        select n.hour, n.worker_key, n.workstation_key, n.production_date, n.shift_key, n.state,
+            n.in_break, sum(n.duration_us)::bigint as duration_us, sum(n.units)::integer as units,
+            sum(n.units_working)::integer as units_working, sum(n.begins)::smallint as begins,
+            row_number() over (
+                partition by n.hour, n.workstation_key, n.production_date, n.shift_key, n.state,
+                    n.in_break) as nth
+        from numbered n
+        group by n.hour, n.worker_key, n.workstation_key, n.production_date, n.shift_key, n.state,
+            n.in_break, n.part
+    ),
+    kept as (
+        insert into floor.activity
+            (site_key, worker_key, time, ends_at, state_at, duration_us, workstation_key,
+             shift_key, production_date, units, units_working, state, begins, in_break)
+        select
+            p_site_key, f.worker_key, f.hour,
+            f.hour + interval '1 microsecond' * case
+                when f.nth > 1 or f.in_break or f.state > 1 then 0
+                when f.state = 0 then r.operating_us
+                else r.occupied_us end,
+            f.hour, f.duration_us, f.workstation_key, f.shift_key, f.production_date, f.units,
+            f.units_working, f.state, f.begins, f.in_break
+        from folded f
+        left join present r
+          on r.hour = f.hour and r.workstation_key = f.workstation_key
+         and r.production_date = f.production_date and r.shift_key = f.shift_key
+        order by f.worker_key, f.hour
+    )
+    select count(*) into gone from pieces;
+end
+$$;
+
+create or replace function floor.tightened(p_from timestamptz, p_to timestamptz)
+returns text
+language sql stable
+set search_path = floor, pg_temp
+as $$
+-- Gives back the room of a chunk of which every site's pieces were put together.
+    select format('vacuum (full, analyze) %I.%I', c.chunk_schema, c.chunk_name)
+    from timescaledb_information.chunks c
+    where c.hypertable_schema = 'floor' and c.hypertable_name = 'activity'
+      and c.range_start = p_from and c.range_end = p_to
+$$;

@@ -60,6 +60,38 @@ begin
 end
 $$;
 
+create or replace function floor.drop_chunk(
+    p_site_key integer, p_from timestamptz, p_to timestamptz)
+returns boolean
+language plpgsql
+set search_path = floor, public, pg_temp
+set timezone = 'UTC'
+set lock_timeout = '300ms'
+as $$
+-- Drops the chunks of that time, of activity too unless its pieces are folded, where no site
+-- other than this one keeps rows there. The caller tries again where a lock is not to be had.
+declare
+    facts regclass[] := case
+        when floor.folds_pieces() then array['floor.events'::regclass]
+        else array['floor.events'::regclass, 'floor.activity'::regclass] end;
+    fact regclass;
+    chunk regclass;
+begin
+    foreach fact in array facts loop
+        for chunk in select show_chunks(fact, older_than => p_to, newer_than => p_from) loop
+            execute format('lock table %s in access exclusive mode', chunk);
+        end loop;
+    end loop;
+    if floor.others_keep(p_site_key, p_from, p_to) then
+        return false;
+    end if;
+    foreach fact in array facts loop
+        perform drop_chunks(fact, older_than => p_to, newer_than => p_from);
+    end loop;
+    return true;
+end
+$$;
+
 create or replace view floor.partitions as
 select c.chunk_name as name, c.range_start as starts_at, c.range_end as ends_at
 from timescaledb_information.chunks c

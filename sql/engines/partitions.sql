@@ -48,6 +48,35 @@ begin
 end
 $$;
 
+create or replace function floor.drop_chunk(
+    p_site_key integer, p_from timestamptz, p_to timestamptz)
+returns boolean
+language plpgsql
+set search_path = floor, pg_temp
+set timezone = 'UTC'
+set lock_timeout = '300ms'
+as $$
+-- Drops the partitions of that time, both tables alike, unless a site other than this one
+-- keeps rows there. Who comes meanwhile waits for us as long as we wait for others at the
+-- most: the caller tries again. (DETACH CONCURRENTLY waits without holding anybody up, but
+-- one table at a time, and leaves half a partition behind where it is killed.)
+declare
+    part text;
+begin
+    lock table only floor.events, only floor.activity in access exclusive mode;
+    if floor.others_keep(p_site_key, p_from, p_to) then
+        return false;
+    end if;
+    for part in
+        select q.name from floor.partitions q where q.starts_at >= p_from and q.ends_at <= p_to
+    loop
+        execute format('drop table floor.%I, floor.%I',
+                       part, regexp_replace(part, '^activity', 'events'));
+    end loop;
+    return true;
+end
+$$;
+
 create or replace view floor.partitions as
 select
     c.relname as name,

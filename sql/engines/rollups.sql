@@ -323,3 +323,34 @@ as $$
     select count(distinct t.hour) from floor.touched t
     where t.site_key = p_site_key
 $$;
+
+create or replace function floor.folds_pieces()
+returns boolean
+language sql immutable
+set search_path = floor, pg_temp
+as $$
+-- Rows of a site are made anew from that site's touched hours alone: old pieces may go.
+    select false
+$$;
+
+create or replace function floor.forget_pieces(
+    p_site_key integer, p_from timestamptz, p_to timestamptz, p_rows integer,
+    out gone bigint, out reached timestamptz)
+language plpgsql
+set search_path = floor, pg_temp
+as $$
+-- Deletes up to so many of a site's pieces in that time; up to where none is left.
+begin
+    gone := floor.delete_some('floor.activity', p_site_key, p_from, p_to, p_rows);
+    reached := case when gone < p_rows then p_to else p_from end;
+end
+$$;
+
+create or replace function floor.tightened(p_from timestamptz, p_to timestamptz)
+returns text
+language sql immutable
+set search_path = floor, pg_temp
+as $$
+-- Whole partitions and chunks are dropped here.
+    select null::text
+$$;

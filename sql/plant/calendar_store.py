@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,7 +55,8 @@ def rebuild_calendar(
 ) -> None:
     """Make the calendar again from `from_time` on (None: all of it), where it stands.
 
-    For after a change of settings or shifts; the caller's transaction holds both.
+    For after a change of settings or shifts; the caller's transaction holds both. What
+    lies before the oldest hour that may still change stays as it is.
     """
     with conn.transaction():
         lock_site(conn, site_key)
@@ -68,15 +70,32 @@ def rebuild_calendar(
             start = max(start, since)
         if start >= end:
             return
-        whole = start == covered[0]
-        since_or_all = MINUS_INFINITY if whole else moment(start)
-        gone = {"site_key": site_key, "since": since_or_all}
-        conn.execute(load("calendar")["clear_slices"], gone)
-        conn.execute(load("calendar")["clear_instances"], gone)
+        first, begins = covered[0], ALWAYS
+        kept = _kept_from(conn, site_key)
+        if kept is not None and kept > start:
+            start = first = begins = kept
+        _clear(conn, site_key, start, whole=start == covered[0], cut=start == begins)
         rules = read_rules(conn, site_key)
         for low in range(start, end, STEP):
-            standing = (covered[0], low)
-            _write(conn, site_key, rules, (low, min(low + STEP, end)), standing)
+            bounds, standing = (low, min(low + STEP, end)), (first, low)
+            _write(conn, site_key, rules, bounds, standing, begins=begins)
+
+
+def _clear(
+    conn: Connection, site_key: int, start: int, *, whole: bool, cut: bool
+) -> None:
+    """Remove what stands from `start` on, or all; cut: also what reaches over it."""
+    queries, since = load("calendar"), {"site_key": site_key, "since": moment(start)}
+    gone = since | {"since": MINUS_INFINITY} if whole else since
+    conn.execute(queries["clear_slices"], gone)
+    conn.execute(queries["clear_instances"], gone)
+    if cut:
+        conn.execute(queries["end_instances"], since)
+
+
+def _kept_from(conn: Connection, site_key: int) -> int | None:
+    row = conn.execute(load("calendar")["kept_from"], {"site_key": site_key}).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def lock_site(conn: Connection, site_key: int) -> None:
@@ -175,10 +194,16 @@ def _write(
     rules: Rules,
     bounds: tuple[int, int],
     standing: tuple[int, int],
+    *,
+    begins: int = ALWAYS,
 ) -> None:
-    """COPY slices of the range, and its instances but those that stand already."""
+    """COPY slices of the range, and its instances but those that stand already.
+
+    Instances that start before `begins` are cut there.
+    """
     queries, made = load("calendar"), plan(rules, *bounds)
     instances = made.instances
+    instances = replace(instances, starts_at=np.maximum(instances.starts_at, begins))
     if standing[0] < standing[1]:
         stands = instances.starts_at < standing[1]
         stands &= instances.ends_at > standing[0]

@@ -103,9 +103,13 @@ def set_site(
                 "site_key": site_key,
                 "name": change.name,
                 "registration": change.registration,
-                "retention_days": change.retention_days,
             },
         )
+        if change.retention_days is not None:
+            conn.execute(
+                load("sites")["set_retention"],
+                {"site_key": site_key, "retention_days": change.retention_days},
+            )
         said = {k: v for k, v in change.statement().items() if v is not None}
         if not said:
             return Changed(False, None)

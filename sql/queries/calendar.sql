@@ -8,6 +8,10 @@ select floor.micros(c.covered_from), floor.micros(c.covered_to)
 from floor.calendar_coverage c
 where c.site_key = %(site_key)s
 
+-- name: kept_from --
+-- The calendar before it stays as it was when its hours were counted; null: none does.
+select floor.micros(floor.kept_from(%(site_key)s))
+
 -- name: set_coverage --
 -- The range that has slices from now on.
 insert into floor.calendar_coverage (site_key, covered_from, covered_to)
@@ -47,6 +51,12 @@ where s.site_key = %(site_key)s and s.hour >= %(since)s::timestamptz
 -- Instances that are about to be made again.
 delete from floor.shift_instances i
 where i.site_key = %(site_key)s and i.starts_at >= %(since)s::timestamptz
+
+-- name: end_instances --
+-- Instances that reach over an instant end there: what follows is about to be made again.
+update floor.shift_instances i
+set ends_at = %(since)s
+where i.site_key = %(site_key)s and i.starts_at < %(since)s and i.ends_at > %(since)s
 
 -- name: copy_slices --
 -- Bulk write of slices.

@@ -37,6 +37,15 @@ cross join lateral (
 where d.ranges > 0 or t.hours > 0 or r.restatements > 0
 order by s.site_id
 
+-- name: retention --
+-- Sites that keep events two days longer than they should, and what for.
+select s.site_id, g.goal, floor.unfinished_before(s.site_key, g.goal) as waits_for
+from floor.sites s
+join floor.refresh_state f on f.site_key = s.site_key
+cross join lateral (select floor.retention_goal(s.site_key, now()) as goal) g
+where g.goal > coalesce(floor.kept_from(s.site_key), f.first_event_at) + interval '2 days'
+order by s.site_id
+
 -- name: zones --
 -- Sites with events whose times had no offset and were read in UTC, for want of a zone,
 -- and the zone that was set since (null: none). Where UTC was set, they were read well.

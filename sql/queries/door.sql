@@ -16,6 +16,7 @@ left join (
         s.site_key,
         s.registration = 'strict' as strict,
         s.retention_days,
+        floor.micros(floor.kept_from(s.site_key)) as kept_from_us,
         array_agg(p.timezone order by p.valid_from) as timezones,
         array_agg(floor.micros(p.valid_from) order by p.valid_from) as starts,
         array_agg(floor.micros(p.valid_to) order by p.valid_from) as ends

@@ -7,23 +7,40 @@ select floor.register_site(%(site_id)s, false)
 select s.site_key from floor.sites s where s.site_id = %(site_id)s
 
 -- name: has_events --
--- Whether anything was ever stored for the site.
+-- Whether anything was ever stored for the site, deleted since or not.
 select exists (select from floor.events e where e.site_key = %(site_key)s)
+    or exists (select from floor.retention r where r.site_key = %(site_key)s)
 
 -- name: clock --
 -- The database's clock.
 select clock_timestamp()
 
 -- name: set_site --
--- What has no history; null leaves a field as it is, 0 days keep events for good.
+-- What has no history; null leaves a field as it is.
 update floor.sites s
 set name = coalesce(%(name)s, s.name),
-    registration = coalesce(%(registration)s, s.registration),
-    retention_days = case
-        when %(retention_days)s::integer is null then s.retention_days
-        else nullif(%(retention_days)s::integer, 0)
-    end
+    registration = coalesce(%(registration)s, s.registration)
 where s.site_key = %(site_key)s
+
+-- name: set_retention --
+-- For how long events are kept, 0 days: for good; and a line in the books. Nothing where
+-- that is so already.
+with changed as (
+    select s.site_key, s.site_id, s.retention_days as before,
+        nullif(%(retention_days)s::integer, 0) as days
+    from floor.sites s
+    where s.site_key = %(site_key)s
+      and s.retention_days is distinct from nullif(%(retention_days)s::integer, 0)
+), noted as (
+    insert into ops.audit_log (action, subject, detail)
+    select 'site retention', c.site_id,
+        jsonb_build_object('retention_days', c.days, 'before', c.before)
+    from changed c
+)
+update floor.sites s
+set retention_days = c.days, retention_set_at = clock_timestamp()
+from changed c
+where s.site_key = c.site_key
 
 -- name: add_statement --
 -- What holds from an instant on.
@@ -49,7 +66,7 @@ select now() at time zone %(timezone)s
 -- Every site, or one, with the settings in force.
 select
     s.site_id, s.name, s.discovered, s.created_at, s.registration, s.retention_days,
-    p.timezone, p.min_confidence::text::float8 as min_confidence, p.max_state_s,
+    s.retention_set_at, floor.kept_from(s.site_key) as kept_from, p.timezone, p.min_confidence::text::float8 as min_confidence, p.max_state_s,
     p.gap_state, p.count_breaks,
     (select count(*) from floor.workers w where w.site_key = s.site_key) as workers,
     (select count(*) from floor.workstations w where w.site_key = s.site_key)

@@ -156,11 +156,14 @@ set enable_mergejoin = off -- would meet whole workers where a hash meets single
 as $$
 -- Cuts the touched ranges (bounds included) of these workers again and returns the number
 -- of rows written. Range by range: rows of states in [p, n) go, and come again from events.
+-- Before kept_from no row goes or comes: the events that would tell are gone, or will be.
 -- p_bulk: many events stand behind the ranges, whatever the planner's statistics say.
 declare
+    kept timestamptz := floor.kept_from(p_site_key);
     workers integer[];
     ps timestamptz[];
     ns timestamptz[];
+    firsts timestamptz[];
     ends timestamptz[];
     stops timestamptz[];
     open_stop timestamptz;
@@ -179,13 +182,16 @@ begin
     -- spares the scan of every later chunk; what a later range has cut already may stand
     -- among them, so the first piece of a later state is no bound. (Bounds are finite:
     -- TimescaleDB's chunk exclusion adds to them.)
-    open_stop := greatest(p_now, (
-        select s.cut_now from floor.refresh_state s where s.site_key = p_site_key)) + interval '1 second';
+    -- What is restated may have rows past an earlier now, of states that no gate keeps now.
+    open_stop := interval '1 second' + greatest(p_now, (
+        select s.cut_now from floor.refresh_state s where s.site_key = p_site_key), (
+        select max(r.to_time) from floor.restatements r
+        where r.site_key = p_site_key and r.finished_at is null));
     select array_agg(b.worker_key), array_agg(b.p), array_agg(b.n), array_agg(least(b.n, p_now)),
-        array_agg(b.stop), min(b.p), max(b.stop)
-    into workers, ps, ns, ends, stops, first_p, last_stop
+        array_agg(b.stop), min(b.p), max(b.stop), array_agg(greatest(b.p, kept))
+    into workers, ps, ns, ends, stops, first_p, last_stop, firsts
     from (
-        select c.*, case when c.n < open_stop - interval '3 days' then c.n + interval '3 days'
+        select c.*, case when c.n < open_stop - floor.longest_reach() then c.n + floor.longest_reach()
                          else open_stop end as stop
         from floor.cut_bounds(p_site_key, p_now, p_workers, p_from, p_to) c
     ) b;
@@ -203,7 +209,7 @@ begin
         where a.site_key = p_site_key and a.worker_key = b.worker_key
           and a.time >= b.p and a.time < b.stop
           and a.state_at >= b.p and a.state_at < b.n
-          and a.time >= first_p and a.time < last_stop
+          and a.time >= greatest(first_p, kept) and a.time < last_stop
         offset 0 -- always by the index, which tells the state, too
     ) r;
     perform floor.remove_pieces(p_site_key, gone_relations, gone_places, gone_times);
@@ -212,13 +218,13 @@ begin
     from unnest(gone_times, gone_workers) as g (time, worker_key)
     union
     select p_site_key, come.hour, b.worker_key
-    from unnest(workers, ps, ends) as b (worker_key, p, ends_at)
+    from unnest(workers, firsts, ends) as b (worker_key, from_time, ends_at)
     cross join lateral generate_series(
-        floor.hour_of(b.p), b.ends_at, interval '1 hour') as come (hour)
-    where b.ends_at - b.p <= floor.longest_span()
+        floor.hour_of(b.from_time), b.ends_at, interval '1 hour') as come (hour)
+    where b.ends_at - b.from_time <= floor.longest_span()
     union
     select p_site_key, come.hour, come.worker_key
-    from floor.hours_of_long_spans(p_site_key, workers, ps, ends) come;
+    from floor.hours_of_long_spans(p_site_key, workers, firsts, ends) come;
 
     select r.before_first_key, r.ranks into before_first_key, ranks
     from floor.workstation_ranks(p_site_key) r;
@@ -327,76 +333,19 @@ begin
         (date_part('epoch', r.ends_at - r.starts_at) * 1e6)::bigint, -- an hour at most: exact
         r.workstation_key, r.shift_key, r.production_date, 0, 0, r.state, r.begins, r.in_break
     from state_rows r
+    where r.starts_at >= kept is not false
     union all
     select
         p_site_key, c.worker_key, c.time, c.time, c.time, 0::bigint,
         c.workstation_key, c.shift_key, c.production_date, c.count, c.units_working,
         3::smallint, 0::smallint, c.in_break
     from count_rows c
+    where c.time >= kept is not false
     order by 2, 3; -- as the index has them
     get diagnostics written = row_count;
 
     perform set_config('enable_nestloop', 'on', true);
     perform floor.note_worker_states(p_site_key, p_now, workers, ps, ns);
     return written;
-end
-$$;
-
-create or replace function floor.note_worker_states(
-    p_site_key integer, p_now timestamptz,
-    p_workers integer[], p_ps timestamptz[], p_ns timestamptz[])
-returns void
-language plpgsql
-set search_path = floor, pg_temp
-set plan_cache_mode = force_custom_plan
-as $$
--- Keeps the last gated state of every worker whose cut reached the open end.
-declare
-    first_p timestamptz := (select min(p) from unnest(p_ps, p_ns) as b (p, n) where n = 'infinity');
-begin
-    if first_p is null then
-        return;
-    end if;
-    with open_ended as (
-        select b.worker_key, b.p
-        from unnest(p_workers, p_ps, p_ns) as b (worker_key, p, n)
-        where b.n = 'infinity'
-    ),
-    last_states as materialized (
-        select o.worker_key, l.*
-        from open_ended o
-        left join lateral (
-            select
-                e.time as state_at,
-                e.time + coalesce(e.duration_s, s.max_state_s) * interval '1 second' as holds_until,
-                e.workstation_key, e.event_type as state, e.confidence
-            from floor.events e
-            join floor.workstations w on w.workstation_key = e.workstation_key
-            join floor.settings_spans s
-              on s.site_key = p_site_key and e.time >= s.valid_from and e.time < s.valid_to
-            where e.site_key = p_site_key and e.worker_key = o.worker_key
-              and e.time >= o.p and e.time >= first_p and e.time <= p_now
-              and e.event_type < 3 and e.confidence >= s.min_confidence
-            order by e.time desc, e.event_type desc, w.workstation_id collate "C" desc
-            limit 1
-        ) l on true
-    ),
-    gone as (
-        delete from floor.worker_states w
-        using last_states l
-        where w.site_key = p_site_key and w.worker_key = l.worker_key and l.state_at is null
-    )
-    insert into floor.worker_states as w
-        (site_key, worker_key, state_at, holds_until, workstation_key, state, confidence)
-    select p_site_key, l.worker_key, l.state_at, l.holds_until, l.workstation_key, l.state, l.confidence
-    from last_states l
-    where l.state_at is not null
-    on conflict (site_key, worker_key) do update
-    set state_at = excluded.state_at, holds_until = excluded.holds_until,
-        workstation_key = excluded.workstation_key, state = excluded.state,
-        confidence = excluded.confidence
-    where w.state_at <> excluded.state_at or w.holds_until <> excluded.holds_until
-       or w.workstation_key <> excluded.workstation_key or w.state <> excluded.state
-       or w.confidence <> excluded.confidence;
 end
 $$;

@@ -8,7 +8,8 @@ language sql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 as $$
--- Notes the hours in which a cut found events: its ranges, before they are gone.
+-- Notes the hours in which a cut found events: its ranges, before they are gone. Never those
+-- of which events were deleted: their sums stay.
     insert into floor.model_touched (site_key, hour)
     select distinct p_site_key, h.hour
     from (
@@ -16,7 +17,8 @@ as $$
         from unnest(p_from, p_to) as r (from_time, to_time)
     ) m
     cross join lateral generate_series(
-        floor.hour_of(lower(m.span)), upper(m.span), interval '1 hour') as h (hour)
+        floor.hour_of(greatest(lower(m.span), floor.kept_from(p_site_key))), upper(m.span),
+        interval '1 hour') as h (hour)
 $$;
 
 create or replace function floor.bin_of(p_confidence real)

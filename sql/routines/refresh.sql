@@ -58,6 +58,11 @@ as $$
 -- What moves with now alone. Forward: states that were still running at the last now.
 -- Backward: everything between the two, and again later what lies beyond the earlier now.
 begin
+    if p_now < floor.kept_from(p_site_key) then
+        raise exception 'this site keeps events from % on: its metrics cannot count up to % any more',
+            floor.kept_from(p_site_key), p_now
+            using errcode = 'invalid_parameter_value', hint = 'Choose a later --now.';
+    end if;
     if p_now > p_cut_now then
         insert into floor.dirty (site_key, worker_key, from_time, to_time)
         select p_site_key, w.worker_key, p_cut_now, p_now

@@ -116,8 +116,8 @@ returns bigint
 language plpgsql
 set search_path = floor, pg_temp
 as $$
--- Has everything from p_from on cut again, in the background; returns the restatement's
--- key, or null where no event is touched. A refresh that is under way now may still cut by
+-- Has everything from p_from on that is kept cut again, in the background; returns the
+-- restatement's key, or null where no event is touched. A refresh that is under way now may still cut by
 -- the old rules, by a clock a little ahead of ours: the minute more covers that.
 declare
     until timestamptz := greatest(
@@ -125,7 +125,8 @@ declare
         (select r.cut_now from floor.refresh_state r where r.site_key = p_site_key)
     ) + interval '1 minute';
     oldest timestamptz := floor.oldest_event(p_site_key);
-    since timestamptz := greatest(p_from, oldest);
+    since timestamptz := greatest(
+        p_from, oldest, floor.kept_from(p_site_key) - floor.longest_reach());
     key bigint;
 begin
     if oldest is null or since >= until then

@@ -41,7 +41,7 @@ begin
         select
         from floor.events e
         where e.site_key = p_site_key and e.worker_key = s.worker
-          and e.time >= d.day - interval '3 days' and e.time < d.day + interval '1 day'
+          and e.time >= d.day - floor.longest_reach() and e.time < d.day + interval '1 day'
         limit 1
     ) seen
     cross join lateral generate_series(

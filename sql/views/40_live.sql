@@ -8,6 +8,7 @@ language sql stable security definer
 set search_path = floor, pg_temp
 as $$
 -- The hour's and the calendar's cuts are joined again: one row per state event and gap.
+-- Pieces from before kept_from may be put together by the hour: they are nobody's timeline.
     select
         (array['working', 'idle', 'absent'])[a.state + 1], b.workstation_id,
         greatest(min(a.time), $3), least(max(a.ends_at), $4)
@@ -19,6 +20,7 @@ as $$
           where w.site_key = floor.key_of_site($1) and w.worker_id = $2)
       and a.state < 3
       and a.time >= $3 - interval '1 hour' and a.time < $4 and a.ends_at > $3
+      and a.time >= floor.kept_from(floor.key_of_site($1)) is not false
     group by a.state_at, a.state, b.workstation_id
     order by 3
 $$;

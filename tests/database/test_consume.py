@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +14,12 @@ import psycopg
 import pytest
 
 from etl.brokers.choose import label, opening
-from etl.brokers.consume import Consumed, Consumer, Opening, Settings
+from etl.brokers.consume import Consumed, Consumer, Opening, Reading, Settings
 from etl.brokers.url import parse_url
-from sql.errors import BrokerError
+from sql.errors import BrokerError, BrokerGone
 from tests.support.brokers import BROKERS, Broker, consuming, nats_broker
 from tests.support.http import event
+from tests.support.late import Late, late
 from tests.support.local_server import open_folder, plain_server, wait_until
 
 pytestmark = [
@@ -44,8 +46,13 @@ def payloads(count: int, worker: str = "W1") -> list[bytes]:
     ]
 
 
-def connecting(broker: Broker, name: str = "one", group: str | None = None) -> Opening:
-    return opening(parse_url(broker.url), group, name, 500)
+def connecting(
+    broker: Broker,
+    name: str = "one",
+    group: str | None = None,
+    read: Reading | None = None,
+) -> Opening:
+    return opening(parse_url(broker.url), group, name, 500, read)
 
 
 def subscribe(broker: Broker, name: str = "one", group: str | None = None) -> None:
@@ -74,7 +81,7 @@ def consume(
         consumers = [
             Consumer(
                 dsn,
-                connecting(broker, name, group),
+                connecting(broker, name, group, settings.get("read")),
                 source,
                 Settings(most=500, wait_s=0.02, **settings),
             )
@@ -337,12 +344,50 @@ def test_what_a_killed_process_had_its_group_takes_over(
     assert one(conn, "select array_agg(raw) from ingest.rejects") == [b"poison"]
 
 
-def test_what_does_not_exist_is_said_at_once(dsn: str) -> None:
-    with nats_broker() as broker:
-        missing = Broker(
-            "nats", broker.url.replace("EVENTS", "NOTHING"), lambda _: None
-        )
-        with pytest.raises(BrokerError, match="nats stream add NOTHING"):
-            consume(dsn, missing, lambda _: False)
-    with pytest.raises(BrokerError, match="does not answer"):
-        consume(dsn, broker, lambda _: False)
+def test_a_broker_that_comes_later_is_waited_for(
+    shared: Broker, dsn: str, conn: psycopg.Connection
+) -> None:
+    """Its server is started later, or what leads to it: RabbitMQ takes too long."""
+    group = "late" if shared.kind == "kafka" else None
+    subscribe(shared, "late")
+    shared.publish(payloads(5, "late"))
+    stored = """select count(*) from floor.events join floor.workers using (worker_key)
+        where worker_id = 'late'"""
+
+    async def run(late: Late) -> None:
+        making = opening(parse_url(late.url), group, "late", 500)
+        consumer = Consumer(dsn, making, "here", Settings(wait_s=0.01))
+        task = asyncio.create_task(consumer.run())
+        await until(lambda: consumer.consumed.interruptions >= 2 or task.done())
+        assert "does not answer" in (consumer.consumed.error or ""), task
+        led = await late.appear()
+        await until(lambda: one(conn, stored) == 5 or task.done())
+        consumer.stop()
+        await task
+        assert consumer.consumed.error is None
+        if led is not None:
+            led.close()
+
+    with late(shared) as coming:
+        asyncio.run(run(coming))
+    assert one(conn, stored) == 5
+
+
+# What no waiting mends, by broker: part of the URL, and what stands there instead.
+HOPELESS = {
+    "nats": [("EVENTS", "NOTHING"), ("nats:", "nats+tls:")],
+    "mqtt": [("floor/#", "floor/#/x"), ("mqtt:", "mqtts:")],
+    "redis": [("/0?", "/99?"), ("//", "//nobody:wrong@"), ("redis:", "rediss:")],
+    "kafka": [("/events", "/events?security.protocol=ssl")],
+    "rabbitmq": [("%2F", "none"), (":guest@", ":wrong@"), ("amqp:", "amqps:")],
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_no_waiting_mends_ends_at_once(shared: Broker, dsn: str) -> None:
+    for part, instead in HOPELESS[shared.kind]:
+        url = shared.url.replace(part, instead)
+        with pytest.raises(BrokerError) as refused:
+            consume(dsn, Broker(shared.kind, url, shared.publish), lambda _: False)
+        assert not isinstance(refused.value, BrokerGone), (url, refused.value)
+    gc.collect()

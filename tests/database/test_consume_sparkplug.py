@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import psycopg
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from etl.brokers.sparkplug import PAYLOAD, Sparkplug
 from tests.database.test_consume import consume, one, subscribe
-from tests.support.brokers import Broker, mqtt_broker
+from tests.support.brokers import MOSQUITTO, Broker, mqtt_broker
+from tests.support.local_server import wait_until
 from tests.support.mqtt import mqtt_publish
 
 pytestmark = [
@@ -38,9 +45,10 @@ def data(second: int, state: str) -> bytes:
     )
 
 
-def payload(second: int, *metrics: dict[str, Any]) -> bytes:
+def payload(second: int, *metrics: dict[str, Any], seq: int | None = None) -> bytes:
+    numbered = {} if seq is None else {"seq": seq}
     made: bytes = PAYLOAD(
-        timestamp=AT_MS + 1000 * second, metrics=metrics
+        timestamp=AT_MS + 1000 * second, metrics=metrics, **numbered
     ).SerializeToString()
     return made
 
@@ -57,9 +65,7 @@ def test_a_device_is_born_dies_and_is_born_again(
             mqtt_publish(port, [body], f"spBv1.0/plant/{kind}/edge{device}")
 
         def read(messages: int, how: Sparkplug) -> tuple[int, int]:
-            (done,) = consume(
-                dsn, broker, lambda c: c.messages >= messages, read=how.read
-            )
+            (done,) = consume(dsn, broker, lambda c: c.messages >= messages, read=how)
             return done.stored, done.parked
 
         subscribe(broker)
@@ -89,3 +95,83 @@ def test_a_device_is_born_dies_and_is_born_again(
     assert rows == [(1, 0), (2, 1), (4, 0), (6, 1), (7, 2)]
     parked = one(conn, "select convert_from(raw, 'utf8') from ingest.rejects")
     assert '"alias 1":"idle"' in parked
+
+
+# Whoever comes as `reader` may not publish; Mosquitto drops what it does, silently.
+RIGHTS = """topic readwrite #
+user reader
+topic read #
+"""
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are asked whenever there is need."""
+    monkeypatch.setattr("etl.brokers.births.AGAIN_S", (0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("account", "options", "asked"),
+    [("", "", 2), ("", "&rebirth=no", 0), ("reader@", "", 0)],
+)
+@pytest.mark.usefixtures("often")
+def test_a_node_whose_birth_was_missed_is_asked_for_it(
+    account: str,
+    options: str,
+    asked: int,
+    dsn: str,
+    tmp_path: Path,
+) -> None:
+    """Data of an unknown node; then a number that is left out."""
+    (tmp_path / "rights").write_text(RIGHTS)
+    with mqtt_broker(MOSQUITTO + f"acl_file {tmp_path / 'rights'}\n") as plain:
+        port = int(plain.url.split(":")[2].split("/")[0])
+        place = f"mqtt://{account}127.0.0.1:{port}/spBv1.0/plant/#"
+        broker = Broker("mqtt", f"{place}?format=sparkplug{options}", plain.publish)
+
+        def say(kind: str, body: bytes, device: str = "/S1") -> None:
+            mqtt_publish(port, [body], f"spBv1.0/plant/{kind}/edge{device}")
+
+        def read(messages: int, how: Sparkplug) -> None:
+            consume(dsn, broker, lambda c: c.messages >= messages, read=how)
+
+        with commanded(port) as commands:
+            subscribe(broker)
+            how = Sparkplug()
+            say("DDATA", data(1, "idle"))
+            read(1, how)
+            say("NBIRTH", payload(2, seq=0), "")
+            say("DBIRTH", born(3, "working"))
+            say("NDATA", payload(4, seq=3), "")
+            say("DDATA", data(5, "idle"))
+            # What a consumer says to a node comes back to it, and is no event.
+            read(4, how)
+            if asked:
+                wait_until(lambda: len(commands) >= asked)
+        assert len(commands) == asked
+        for topic, command in commands:
+            (metric,) = PAYLOAD.FromString(command).metrics
+            assert topic == "spBv1.0/plant/NCMD/edge"
+            assert (metric.name, metric.boolean_value) == ("Node Control/Rebirth", True)
+    with psycopg.connect(dsn) as conn:
+        assert one(conn, "select count(*) from floor.events") == 2
+        assert one(conn, "select count(*) from ingest.rejects") == 1
+
+
+@contextmanager
+def commanded(port: int) -> Iterator[list[tuple[str, bytes]]]:
+    """What nodes are told, as one that listens hears it."""
+    heard: list[tuple[str, bytes]] = []
+    listens = threading.Event()
+    node = mqtt.Client(CallbackAPIVersion.VERSION2)
+    node.on_message = lambda _c, _d, m: heard.append((m.topic, bytes(m.payload)))
+    node.on_subscribe = lambda *_: listens.set()
+    node.connect("127.0.0.1", port)
+    node.subscribe("spBv1.0/+/NCMD/#")
+    node.loop_start()
+    assert listens.wait(10)
+    try:
+        yield heard
+    finally:
+        node.disconnect()
+        node.loop_stop()

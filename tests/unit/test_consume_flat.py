@@ -17,7 +17,7 @@ from etl.batch import Batch
 from etl.brokers.batch import batch_of_messages
 from etl.brokers.rows import Rows
 from etl.brokers.stream import Message
-from etl.readers.flat import flat
+from etl.readers.flat import _BEGINNING, flat
 from etl.readers.open import LONGEST_LINE
 from etl.shape.rules import shape
 
@@ -127,6 +127,17 @@ def test_the_flat_way_is_taken_where_it_can_be() -> None:
     assert read.sizes.tolist() == [1, 2, 0]
     assert not read.doubtful.any()
     assert read.texts["worker_id"].to_list() == ["W1"] * 3
+
+
+@pytest.mark.parametrize("name", ["count", "camera_id", "unknown", "c\\u006funt"])
+def test_a_name_that_comes_late_is_found(name: str) -> None:
+    """The names of the beginning are tried first."""
+    event = json.dumps(GOOD).encode()
+    late = event[:-1] + f', "{name}": null}}'.encode()
+    many = [event] * (_BEGINNING // len(event) + 1)
+    assert flat([*many, late]) is not None
+    both_ways([*many, late, event], None)
+    both_ways([*many, late.replace(b"null", b"2")], None)
 
 
 @pytest.mark.parametrize("bad", [b"no JSON", b'{"confidence":1.50}', b'{"x":[1]}'])

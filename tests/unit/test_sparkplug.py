@@ -13,7 +13,7 @@ AT = 1_793_520_000_000
 def sent(kind: str, metrics: list[dict[str, Any]], device: str = "/S1") -> Message:
     payload = PAYLOAD(timestamp=AT, metrics=metrics)
     topic = f"mqtt:spBv1.0/plant/{kind}/edge{device}"
-    return Message(payload.SerializeToString(), topic, None)
+    return Message(payload.SerializeToString(), topic, (1, 0))
 
 
 def state(prefix: str = "", **more: Any) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def state(prefix: str = "", **more: Any) -> list[dict[str, Any]]:
 
 
 def texts(*messages: Message) -> list[dict[str, Any]]:
-    batch = Sparkplug().read(messages, None)
+    batch = Sparkplug()(messages, None)
     assert batch.broken.is_empty()
     return [
         {k: v for k, v in row.items() if v is not None and k != "row"}
@@ -71,7 +71,7 @@ def test_aliases_are_those_of_the_birth() -> None:
 
 
 def test_an_alias_that_no_birth_named_is_parked_and_told() -> None:
-    batch = Sparkplug().read([sent("DDATA", [{"alias": 7, "int_value": 1}])], None)
+    batch = Sparkplug()([sent("DDATA", [{"alias": 7, "int_value": 1}])], None)
     assert batch.texts["event_type"].to_list() == [None]
     (raw,) = batch.origin(batch.texts["row"])["raw"]
     assert b'"alias 7":1' in raw
@@ -93,6 +93,6 @@ def test_a_node_itself_counts_and_what_is_no_event_is_nothing() -> None:
 
 
 def test_what_is_no_payload_is_broken() -> None:
-    bad = Message(b"\xff\xff", "mqtt:spBv1.0/plant/DDATA/edge/S1", None)
-    batch = Sparkplug().read([bad], None)
+    bad = Message(b"\xff\xff", "mqtt:spBv1.0/plant/DDATA/edge/S1", (1, 0))
+    batch = Sparkplug()([bad], None)
     assert batch.origin(batch.broken["row"])["raw"].to_list() == [b"\xff\xff"]
