@@ -11,17 +11,18 @@ $$;
 create or replace function floor.kept_from(p_site_key integer)
 returns timestamptz
 language sql stable
+set search_path = floor, pg_temp
 as $$
--- Hours of the site before it stay as they are; null: none do. (No SET: stays inlinable.)
+-- Hours of the site before it stay as they are; null: none do.
     select r.kept_from from floor.retention r where r.site_key = p_site_key
 $$;
 
-create or replace function floor.is_forgotten(p_site_key integer, p_time timestamptz)
-returns boolean
+create or replace function floor.events_kept_from(p_site_key integer)
+returns timestamptz
 language sql stable
+set search_path = floor, pg_temp
 as $$
--- Whether an event of that time would be deleted: no state before it reaches a kept hour.
-    select exists (
-        select from floor.retention r
-        where r.site_key = p_site_key and p_time < r.kept_from - floor.longest_reach())
+-- Events of the site before it are deleted: no state among them reaches a kept hour; null:
+-- none are.
+    select floor.kept_from(p_site_key) - floor.longest_reach()
 $$;

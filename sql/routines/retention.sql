@@ -97,9 +97,8 @@ begin
     return exists (
         select
         from floor.sites o
-        left join floor.retention r on r.site_key = o.site_key
         where o.site_key <> p_site_key
-          and p_to <= r.kept_from - floor.longest_reach() is not true
+          and p_to <= floor.events_kept_from(o.site_key) is not true
           and (exists (
                   select from floor.events e
                   where e.site_key = o.site_key and e.time >= p_from and e.time < p_to)
@@ -159,7 +158,7 @@ declare
 begin
     perform pg_advisory_xact_lock(hashtext('floorpulse.retention'), 0);
     select * into mark from floor.retention r where r.site_key = p_site_key;
-    goal := mark.kept_from - floor.longest_reach();
+    goal := floor.events_kept_from(p_site_key);
     if not found or least(mark.pieces_to, mark.events_to) >= goal then
         return;
     end if;

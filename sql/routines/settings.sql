@@ -125,8 +125,7 @@ declare
         (select r.cut_now from floor.refresh_state r where r.site_key = p_site_key)
     ) + interval '1 minute';
     oldest timestamptz := floor.oldest_event(p_site_key);
-    since timestamptz := greatest(
-        p_from, oldest, floor.kept_from(p_site_key) - floor.longest_reach());
+    since timestamptz := greatest(p_from, oldest, floor.events_kept_from(p_site_key));
     key bigint;
 begin
     if oldest is null or since >= until then

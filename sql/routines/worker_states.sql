@@ -43,7 +43,8 @@ begin
         delete from floor.worker_states w
         using last_states l
         where w.site_key = p_site_key and w.worker_key = l.worker_key and l.state_at is null
-          and not floor.is_forgotten(p_site_key, w.state_at) -- it is, but its event has gone
+          -- Before that it is, but its event has gone.
+          and w.state_at < floor.events_kept_from(p_site_key) is not true
     )
     insert into floor.worker_states as w
         (site_key, worker_key, state_at, holds_until, workstation_key, state, confidence)

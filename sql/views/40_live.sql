@@ -20,7 +20,7 @@ as $$
           where w.site_key = floor.key_of_site($1) and w.worker_id = $2)
       and a.state < 3
       and a.time >= $3 - interval '1 hour' and a.time < $4 and a.ends_at > $3
-      and a.time >= floor.kept_from(floor.key_of_site($1)) is not false
+      and a.time >= (select floor.kept_from(floor.key_of_site($1))) is not false
     group by a.state_at, a.state, b.workstation_id
     order by 3
 $$;

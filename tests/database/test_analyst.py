@@ -114,5 +114,4 @@ def test_every_routine_sets_its_search_path_or_must_be_inlined(common_dsn: str) 
             " false)"
         ).fetchall()
     inlined |= {"micros", "minute_of_day", "bin_of", "sample_deviation"}
-    inlined |= {"kept_from", "is_forgotten"}
     assert {str(row[0]) for row in rows} <= inlined
