@@ -121,11 +121,14 @@ def running(command: Sequence[str], port: int, folder: Path) -> Iterator[Server]
 
 
 @contextmanager
-def nats_broker() -> Iterator[Broker]:
+def nats_broker(settings: str = "") -> Iterator[Broker]:
     """JetStream with one stream of all subjects below `floor`."""
     port = free_port()
     with folder_of("nats") as folder:
+        config = folder / "nats.conf"
+        config.write_text(settings)
         options = ["-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder)]
+        options += ["-c", str(config)]
         with running([program("nats"), *options], port, folder) as server:
             place = f"nats://127.0.0.1:{port}"
 

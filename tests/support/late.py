@@ -55,11 +55,15 @@ async def passed_on(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     heard: bytearray | None = None,
+    pause_s: float = 0.0,
 ) -> None:
+    """From one to the other until it ends; with a pause after each piece."""
     with suppress(OSError):
         while data := await reader.read(1 << 16):
             if heard is not None:
                 heard += data
             writer.write(data)
             await writer.drain()
+            if pause_s:
+                await asyncio.sleep(pause_s)
     writer.close()
