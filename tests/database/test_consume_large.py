@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -12,7 +14,7 @@ from etl.brokers.nats import FIRST_PULL, LARGEST_PULL, LEAST_PULL, Pull
 from etl.brokers.stream import Stream
 from etl.brokers.url import parse_url
 from sql.errors import BrokerGone
-from tests.support.brokers import Broker, nats_broker
+from tests.support.brokers import BROKERS, Broker, nats_broker
 from tests.support.late import passed_on
 from tests.support.ports import free_port
 
@@ -25,15 +27,51 @@ def bodies(*sizes: int) -> list[bytes]:
     return [b"%08d" % at + b"x" * (size - 8) for at, size in enumerate(sizes)]
 
 
-async def taken(stream: Stream, wanted: set[bytes]) -> None:
-    """Take and acknowledge until nothing is missing any more."""
+async def taken(stream: Stream, wanted: set[bytes], most: int = 64 * MB) -> None:
+    """Take and acknowledge until nothing is missing any more, so much at once."""
     until = asyncio.get_running_loop().time() + 30
     while wanted:
         assert asyncio.get_running_loop().time() < until, len(wanted)
         messages = await stream.take(1000, 0.01)
+        assert sum(len(message.payload) for message in messages) <= most
         if messages:
             await stream.acknowledge(messages)
         wanted -= {message.payload for message in messages}
+
+
+@pytest.fixture(params=["redis", "rabbitmq", "nats"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    if request.param == "rabbitmq":
+        yield request.getfixturevalue("rabbitmq")
+        return
+    with BROKERS[request.param]() as started:
+        yield started
+
+
+def test_messages_that_grow_are_taken_fewer_at_a_time(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All bounds are a sixteenth here: what is taken, what waits, what is asked for."""
+    monkeypatch.setattr("etl.brokers.stream.MOST_BYTES", MB)
+    monkeypatch.setattr("etl.brokers.stream.PORTION_BYTES", MB // 4)
+    monkeypatch.setattr("etl.brokers.redis._LARGEST_PORTION", 20)
+    monkeypatch.setattr("etl.brokers.rabbitmq._PREFETCHED_BYTES", 2 * MB)
+    monkeypatch.setattr("etl.brokers.rabbitmq._LARGEST_INBOX", 4 * MB)
+    sent = bodies(*[200] * 1000, *[100_000] * 100, *[200] * 1000)
+    broker.publish(sent)
+
+    async def run() -> int:
+        connect = opening(parse_url(broker.url), None, "one", 500)
+        wanted, begun = set(sent), 0
+        while wanted:
+            stream, begun = await connect(), begun + 1
+            with suppress(BrokerGone):
+                await taken(stream, wanted, 3 * MB)
+            await stream.close([])
+        return begun
+
+    # RabbitMQ has sent what was too much when that is seen: then all is begun anew.
+    assert asyncio.run(run()) <= (3 if broker.kind == "rabbitmq" else 1)
 
 
 def test_nats_messages_as_large_as_the_server_allows() -> None:

@@ -23,6 +23,7 @@ from tests.support.brokers import (
     MOSQUITTO,
     Broker,
     folder_of,
+    kafka_broker,
     program,
     running,
 )
@@ -152,6 +153,39 @@ def test_messages_come_where_both_sides_are_trusted(
             consume(dsn, replace(secured, url=url), lambda _: False)
         assert not isinstance(refused.value, BrokerGone), refused.value
     gc.collect()
+
+
+def test_a_kafka_behind_tls_is_met_where_it_is_trusted(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """The mock cluster speaks none: what does stands before it, and asks for ours."""
+    between = free_port()
+    stranger = make_certificates(tmp_path)
+
+    def url(authority: Certificates) -> str:
+        return (
+            f"kafka://127.0.0.1:{between}/events?security.protocol=SSL"
+            f"&ssl.ca.location={authority.path('ca.pem')}"
+            f"&ssl.certificate.location={certificates.path('client.pem')}"
+            f"&ssl.key.location={certificates.path('client.key')}"
+        )
+
+    async def met(port: int) -> None:
+        serving = await asyncio.start_server(
+            led_to(port), "127.0.0.1", between, ssl=certificates.server()
+        )
+        stream = await opening(parse_url(url(certificates)), None, "one", 10)()
+        await stream.close([])
+        with pytest.raises(BrokerError, match="agree on TLS") as refused:
+            await opening(parse_url(url(stranger)), None, "one", 10)()
+        assert not isinstance(refused.value, BrokerGone), refused.value
+        serving.close()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+
+    with kafka_broker() as broker:
+        (_, port), *_ = parse_url(broker.url).hosts
+        asyncio.run(met(port or 0))
 
 
 # A URL's scheme in clear and over TLS.
