@@ -15,7 +15,7 @@ from etl.brokers.url import Address
 from sql.errors import BadSetting
 
 GROUP = "floorpulse"
-# Where what waits is bounded in bytes: the larger the batch, the less it costs.
+# The larger the batch, the less it costs; measured for these two.
 _BOUNDED, _MOST_BOUNDED = ("nats", "mqtt"), 10_000
 
 
