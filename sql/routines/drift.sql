@@ -214,6 +214,7 @@ begin
         continue when exists (
             select from ops.drift_state d where d.site_key = site and d.checked_now >= p_now);
         perform ops.keep_findings(site, p_now);
+        perform ops.learn_silences(site, p_now);
         perform ops.settle_alerts(site, p_now);
         insert into ops.drift_state (site_key, checked_now, checked_at)
         values (site, p_now, clock_timestamp())
