@@ -1,5 +1,5 @@
-"""What a verdict needs to be one: a baseline of 7 days and 500 events that is still there;
-and what lies exactly on a threshold.
+"""What a verdict needs to be one: a baseline of 7 days and 500 events, still in the
+last 30 days; and what lies exactly on a threshold.
 """
 
 from __future__ import annotations
