@@ -92,7 +92,7 @@ select ops.retry_retraining_calls(%(request)s)
 
 -- name: keys --
 -- What an export needs of a request, and the gate of its site.
-select r.site_key, r.model_key, r.state, p.min_confidence
+select r.site_key, r.model_key, p.min_confidence, floor.events_kept_from(r.site_key)
 from ops.retraining_requests r
 join floor.settings_spans p
   on p.site_key = r.site_key and p.valid_from <= clock_timestamp()
