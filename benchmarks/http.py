@@ -2,7 +2,7 @@
 
 `python -m benchmarks.http --rows 200000 --seconds 10 --file-rows 2000000 [--dsn URI]`
 Clients and server share the machine's cores; each server is a process of its own. A
-file of 13.5 million rows is 1 GB. `--only arrays`, `singles`, `new` or `file` is one.
+file of 13.5 million rows is 1 GB of CSV. `--only` is one of PARTS.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import orjson
 from benchmarks.load import arrays_of, events, fresh, load, require_stored
 from sql.connect import resolve_dsn
 
+PARTS = ("arrays", "singles", "new", "file", "parquet")
 WORKERS, DAYS = 500, 10
 ARRAY = 1_000
 ARRAY_CLIENTS, SINGLE_CLIENTS = 4, 32
@@ -203,12 +204,12 @@ def posted_arrays(server_dsn: str, rows: int) -> Measured:
     )
 
 
-def put_file(server_dsn: str, rows: int) -> Measured:
-    """A streamed PUT against `load` of the same file."""
+def put_file(server_dsn: str, rows: int, kind: str) -> Measured:
+    """A streamed PUT of CSV or Parquet against `load` of the same file."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "events.csv")
+        path = Path(folder, f"events.{kind}")
         frame = events(rows, WORKERS, DAYS)
-        frame.write_csv(path)
+        getattr(frame, f"write_{kind}")(path)
         rows = frame.height
         del frame
         with fresh(server_dsn) as dsn:
@@ -220,7 +221,7 @@ def put_file(server_dsn: str, rows: int) -> Measured:
         size_mb = path.stat().st_size / 1e6
     ratio = loaded_s / took_s
     return Measured(
-        f"streamed PUT of {size_mb:,.0f} MB, rows/s",
+        f"streamed PUT of {size_mb:,.0f} MB of {kind}, rows/s",
         rows / took_s,
         ratio,
         FILE_BAR,
@@ -277,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--file-rows", type=int, default=2_000_000)
-    parser.add_argument("--only", choices=("arrays", "singles", "new", "file"))
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--dsn", help="a server where databases may be created")
     options = parser.parse_args(arguments)
     dsn = options.dsn or resolve_dsn()
@@ -287,7 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dsn, options.rows, options.seconds, known=True
         ),
         "new": lambda: posted_singles(dsn, options.rows, options.seconds, known=False),
-        "file": lambda: put_file(dsn, options.file_rows),
+        "file": lambda: put_file(dsn, options.file_rows, "csv"),
+        "parquet": lambda: put_file(dsn, options.file_rows, "parquet"),
     }
     wanted = [options.only] if options.only else [*parts]
     print("| what | per second | ratio | bar | of | |")

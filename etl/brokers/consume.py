@@ -34,7 +34,7 @@ MOST_MESSAGES = 5_000
 WAIT_S = 0.05
 # For a batch to grow while another is committed.
 LONGEST_WAIT_S = 1.0
-# Of payloads in one transaction; a single message may be larger.
+# Of payloads in one transaction, and up to one message more.
 LARGEST_BATCH = 8 << 20
 PAUSE_S = (0.5, 30.0)
 _CONNECT_S = "5"
@@ -321,14 +321,14 @@ class _Session:
 
 
 def _parts(messages: list[Message]) -> Iterator[list[Message]]:
-    """Messages in parts of bounded size; one that is larger is a part of its own."""
+    """Messages in parts, each ended by the message with which it is large enough."""
     part: list[Message] = []
     size = 0
     for message in messages:
-        size += len(message.payload)
-        if part and size > LARGEST_BATCH:
-            yield part
-            part, size = [], len(message.payload)
         part.append(message)
+        size += len(message.payload)
+        if size >= LARGEST_BATCH:
+            yield part
+            part, size = [], 0
     if part:
         yield part

@@ -65,6 +65,8 @@ def add_handlers(app: FastAPI) -> None:
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
+        if any(e["type"] == "json_invalid" for e in error.errors()):
+            return ApiError(400, "bad_json", "The body is no JSON.").response()
         said = "; ".join(
             f"{'.'.join(map(str, e['loc'][1:])) or 'request'}: {e['msg']}"
             for e in error.errors()

@@ -65,7 +65,7 @@ def flat(payloads: Sequence[bytes]) -> Flat | None:
     if joined is None or elements is None or len(elements) != len(payloads):
         return None
     events = elements.flatten()
-    sizes = elements.value_lengths().to_numpy().astype(np.int64)
+    sizes = _sizes(elements)
     if events.null_count or joined.count(b"{") != len(events) + len(payloads):
         return None
     # Objects with commas between them are several elements, and no JSON.
@@ -94,9 +94,7 @@ def _joined(payloads: Sequence[bytes]) -> bytes | None:
 
 
 def _is_readable(joined: bytes) -> bool:
-    """Whether it is UTF-8, and holds nothing that Arrow reads in another way."""
-    if _NO_NUMBER in joined:
-        return False
+    """Whether it is UTF-8."""
     if joined.isascii():
         return True
     try:
@@ -114,7 +112,17 @@ def _parsed(joined: bytes) -> pa.ListArray | None:
     """
     beginning = joined[:_BEGINNING]
     read = _read(joined, _names(beginning), "error")
-    return _read(joined, _names(joined), "ignore") if read is None else read
+    # In a field of ours it shows; in others Arrow would not say a word.
+    if read is None and _NO_NUMBER not in joined:
+        read = _read(joined, _names(joined), "ignore")
+    return read
+
+
+def _sizes(elements: pa.ListArray) -> NDArray[np.int64]:
+    """How many there are in each. (Arrow's own way to numpy imports all of pandas.)"""
+    sizes = pl.from_arrow(elements.value_lengths())
+    assert isinstance(sizes, pl.Series)  # noqa: S101 - of an array, always
+    return sizes.to_numpy().astype(np.int64)
 
 
 def _names(told: bytes) -> list[str]:

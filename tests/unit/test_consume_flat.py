@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +17,7 @@ from polars.testing import assert_frame_equal
 
 from etl.batch import Batch
 from etl.brokers.batch import batch_of_messages
+from etl.brokers.consume import LARGEST_BATCH, _parts
 from etl.brokers.rows import Rows
 from etl.brokers.stream import Message
 from etl.readers.flat import _BEGINNING, flat
@@ -140,6 +143,25 @@ def test_a_name_that_comes_late_is_found(name: str) -> None:
     both_ways([*many, late.replace(b"null", b"2")], None)
 
 
+@pytest.mark.parametrize("value", ["Inf", "-Inf", "NaN", "Infinity", "1e999"])
+@pytest.mark.parametrize("name", [*GOOD, "count", "duration_s", "camera_id", "x"])
+def test_what_is_a_number_for_arrow_only(name: str, value: str) -> None:
+    odd = json.dumps(GOOD | {name: "?"}).replace('"?"', value).encode()
+    event = json.dumps(GOOD).encode()
+    both_ways([event, b"[" + odd + b"]", odd], None)
+
+
+def test_reading_takes_no_pandas_along() -> None:
+    """0.13 s at the first message, and its memory for ever."""
+    code = """
+import sys
+from etl.readers.flat import flat
+assert flat([b'[{"time":"2026-11-20T11:00:00Z","confidence":0.5}]']) is not None
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("bad", [b"no JSON", b'{"confidence":1.50}', b'{"x":[1]}'])
 def test_one_message_takes_few_others_along(bad: bytes) -> None:
     event = json.dumps(GOOD).encode()
@@ -150,3 +172,12 @@ def test_long_elements_of_arrays_are_found() -> None:
     event = json.dumps(GOOD).encode()
     long = json.dumps(GOOD | {"x": "y" * LONGEST_LINE}).encode()
     both_ways([b"[" + event + b"," + long + b"]", long, event], None)
+
+
+def test_parts_of_many_bytes_leave_no_crumb() -> None:
+    """What comes in one take is a few bytes more than two parts hold: not a third."""
+    third = bytes(LARGEST_BATCH // 3 + 1)
+    messages = [Message(third, "x", n) for n in range(6)]
+    assert [len(part) for part in _parts(messages)] == [3, 3]
+    assert [len(part) for part in _parts(messages[:4])] == [3, 1]
+    assert list(_parts([])) == []
