@@ -133,8 +133,11 @@ def hours_of(
     for change in changes:
         frame = change(frame, drawn.seed)
     time = pl.col("time")
-    by = (pl.format("{}-{}", "site_id", "camera_id").alias("camera_id"),)
-    return frame.group_by(*by, time.dt.truncate("1h").alias("hour")).agg(
+    frame = frame.with_columns(
+        camera_id=pl.col("site_id") + "-" + pl.col("camera_id"),
+        hour=time.dt.truncate("1h"),
+    )
+    return frame.group_by("camera_id", "hour").agg(
         time.min().alias("first_at"),
         time.max().alias("last_at"),
         pl.len().alias("events"),
