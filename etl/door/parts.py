@@ -65,13 +65,9 @@ def prepare(
     arrival = book.arrive(sites_named(batch.texts))
     rules = {site_id: site.rules for site_id, site in arrival.sites.items()}
     shaped = shape(batch.texts, arrival=arrival.at, rules=rules, timezone=timezone)
-    broken = batch.broken.select(
-        "row",
-        code=pl.lit(batch.broken_code),
-        message="message",
-        site_id=pl.lit(None, dtype=pl.String),
-    )
-    rejects = shaped.rejects.vstack(broken)
+    rejects = shaped.rejects
+    if not batch.broken.is_empty():
+        rejects = rejects.vstack(_parked(batch))
     named = {*shaped.events["site_id"].unique(), *rejects["site_id"].unique()}
     # Rows without a usable site go last: their part carries no site's order.
     several = len(named) > 1
@@ -91,6 +87,16 @@ def prepare(
         for site_id in [*sorted(named - {None}), *(named & {None})]
     ]
     return Prepared(parts, batch.origin, arrival.at, shaped.naive)
+
+
+def _parked(batch: Batch) -> pl.DataFrame:
+    """What is no event, as rejects."""
+    return batch.broken.select(
+        "row",
+        code=pl.lit(batch.broken_code),
+        message="message",
+        site_id=pl.lit(None, dtype=pl.String),
+    )
 
 
 def _of_site(rows: pl.DataFrame, site_id: str | None) -> pl.DataFrame:
