@@ -2,7 +2,7 @@
 -- days, learnt once a day, or against what a person says of it (docs/alerts.md).
 
 create or replace function ops.learn_silences(
-    p_site_key integer, p_now timestamptz, p_most integer default 16)
+    p_site_key integer, p_now timestamptz, p_most integer default 8)
 returns integer
 language plpgsql
 set search_path = floor, pg_temp
