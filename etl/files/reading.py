@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etl.batch import Batch
@@ -53,9 +53,10 @@ class Reading:
 
     def events(self, batch: Batch) -> tuple[Batch, int]:
         """The events of rows, numbered `width` a row, and how many rows have none."""
-        if self.preset is None:
-            return batch, 0
-        return extracted(batch, self.preset, self.codes)
+        left_out = 0
+        if self.preset is not None:
+            batch, left_out = extracted(batch, self.preset, self.codes)
+        return replace(batch, site=self.site), left_out
 
     def as_json(self) -> dict[str, Any]:
         """For the books: what parked rows need to be read again."""
