@@ -36,7 +36,14 @@ class Reading:
 
     @property
     def layout(self) -> Layout:
-        return self.preset.layout if self.preset else EVENTS
+        if self.preset is None:
+            return EVENTS
+        layout = self.preset.layout
+        if self.codes is None or self.codes.entity is None:
+            return layout
+        # The log of one machine need not name it in every line.
+        needed = tuple(name for name in layout.required if name != "entity_id")
+        return replace(layout, required=needed)
 
     @property
     def width(self) -> int:
@@ -48,7 +55,8 @@ class Reading:
         if self.preset is None or self.preset.pattern is None or as_json:
             return open_reader(first, name, self.mapping, self.site, self.layout)
         mark = byte_order_mark(first)
-        reader = PatternReader(name, self.preset.pattern, self.site)
+        split = self.preset.split
+        reader = PatternReader(name, self.preset.pattern, self.site, split)
         return Opening(reader, "lines", mark, 0)
 
     def events(self, batch: Batch) -> tuple[Batch, int]:

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from etl.http.access import Access, Caller
 from etl.http.errors import ApiError, json_answer
-from etl.http.pages import After, SiteOf, checked, keys_of, number_of, page, tagged
+from etl.http.pages import (
+    ONLY_KNOWN,
+    After,
+    SiteOf,
+    checked,
+    keys_of,
+    number_of,
+    page,
+    tagged,
+)
 from etl.http.reader import Reader
 from etl.http.schema import CHANGE_ERRORS, READ_ERRORS, answer
 from etl.http.scope import breach
@@ -111,7 +120,9 @@ State = Literal["parked", "retried", "dismissed", "all"]
 def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
     """The routes of parked events."""
     desk = _Desk(access, reader, dsn)
-    routes = APIRouter(prefix="/rejects", tags=["parked events"])
+    routes = APIRouter(
+        prefix="/rejects", tags=["parked events"], dependencies=[ONLY_KNOWN]
+    )
     routes.get(
         "",
         summary="See them",

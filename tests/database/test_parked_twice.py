@@ -1,4 +1,4 @@
-"""Parked rows whose bytes are equal and which are not the same; two who mend at once."""
+"""Parked rows whose bytes are equal and which are two; two who mend at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stored(conn: psycopg.Connection) -> list[tuple[str, str]]:
 def test_equal_lines_of_two_sites_are_two_parked_events(
     dsn: str, conn: psycopg.Connection, path: Path
 ) -> None:
-    """Two plants name their export alike: the second one's row was lost in the first's."""
+    """Two plants name their export alike: one's row was lost in the other's."""
     path.write_text(HEADER + PERCENT)
     for site in ("a", "b", "b"):
         floorpulse(dsn, "load", str(path), "--site", site, exit_code=3)
@@ -48,18 +48,16 @@ def test_equal_lines_of_two_sites_are_two_parked_events(
 
 
 def test_equal_lines_under_two_headers_are_two_parked_events(
-    dsn: str, conn: psycopg.Connection, path: Path
+    dsn: str, path: Path
 ) -> None:
-    line = "x,S1,W1,working,0.9\n"
-    for header in (HEADER, HEADER.replace("worker_id,workstation", "workstation_id,w")):
-        path.write_text(header.replace("w_id", "worker_id") + line)
+    other = HEADER.replace("worker_id,workstation_id", "workstation_id,worker_id")
+    for header in (HEADER, other):
+        path.write_text(header + "x,S1,W1,working,0.9\n")
         floorpulse(dsn, "load", str(path), "--site", "plant", exit_code=3)
     assert len(json_of(dsn, "rejects", "list")["rejects"]) == 2
 
 
-def test_a_broken_line_is_of_the_site_that_was_named(
-    dsn: str, conn: psycopg.Connection, path: Path
-) -> None:
+def test_a_broken_line_is_of_the_site_that_was_named(dsn: str, path: Path) -> None:
     path.write_text(HEADER + BROKEN)
     floorpulse(dsn, "load", str(path), "--site", "plant", exit_code=3)
     (row,) = json_of(dsn, "rejects", "list", "--site", "plant")["rejects"]
@@ -157,7 +155,7 @@ def test_bytes_that_are_several_rows_are_counted(
     assert (told["read"], told["parked"]) == (1, {"malformed": 1})
 
 
-def test_nothing_that_fits_is_said(dsn: str, conn: psycopg.Connection) -> None:
+def test_nothing_that_fits_is_said(dsn: str) -> None:
     said = floorpulse(dsn, "rejects", "retry", "--code", "bad_confidense")
     assert "Nothing that stands parked" in said.stderr
     assert json.loads(floorpulse(dsn, "rejects", "retry", "--json").stdout)["read"] == 0
