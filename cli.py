@@ -10,6 +10,7 @@ import typer
 
 from commands import (
     alerts,
+    camera,
     consume,
     db,
     doctor,
@@ -71,6 +72,7 @@ app.add_typer(site.app, name="site", cls=Listing)
 app.add_typer(shift.app, name="shift", cls=Listing)
 app.add_typer(worker.app, name="worker", cls=Listing)
 app.add_typer(workstation.app, name="workstation", cls=Listing)
+app.add_typer(camera.app, name="camera", cls=Listing)
 app.add_typer(metrics.app, name="metrics", cls=Listing)
 app.add_typer(rejects.app, name="rejects", cls=Listing)
 app.add_typer(key.app, name="key", cls=Listing)

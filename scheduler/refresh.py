@@ -32,6 +32,8 @@ EVENTS_PER_STEP = 500_000
 #: A backlog of this many events is cut by two sessions side by side.
 EVENTS_FOR_TWO = 1_000_000
 
+_CANCELLED = "cancelled; what is committed stays, the rest is for the next refresh"
+
 _log = logging.getLogger(__name__)
 
 
@@ -255,13 +257,14 @@ def _clock(conn: _Connection) -> datetime:
 def _record_failure(
     conn: _Connection, run: tuple[object, ...] | None, error: psycopg.Error
 ) -> None:
-    _log.error(
-        "refresh failed", extra={"action": "refresh_failed", "error": str(error)}
-    )
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        # Somebody's will, such as Ctrl-C, and no page of SQL is needed to tell it.
+        level, said = logging.WARNING, _CANCELLED
+    else:
+        level, said = logging.ERROR, str(error)
+    _log.log(level, "refresh failed", extra={"action": "refresh_failed", "error": said})
     if not conn.closed:
-        conn.execute(
-            load("refresh")["run_failed"], (str(error), run[0] if run else None)
-        )
+        conn.execute(load("refresh")["run_failed"], (said, run[0] if run else None))
 
 
 @contextmanager

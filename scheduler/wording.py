@@ -42,7 +42,7 @@ INDEX = (
     "events before; 0 is as it was, too different above {threshold}"
 )
 SILENCE = (
-    "Last event {last_at}; {current} of the shift without one, breaks left out; limit "
+    "Last event {last_at}; {current} of {counted} without one, breaks left out; limit "
     "{threshold}"
 )
 NUMBERS = {
@@ -69,8 +69,8 @@ TO_DO = {
     "camera or the model counts wrongly: was it moved, or the product changed?",
     "silent_site": "Check power and network of the site, and the gateway that sends "
     "its events.",
-    "silent_camera": "Check power and network of the camera, and whether its line "
-    "runs.",
+    "silent_camera": "Check power and network of the camera, and whether anybody "
+    "works in front of it. If it is not to send: `floorpulse camera expect` says so.",
     "freshness": "Do not trust today's figures until this is over. Tell whoever runs "
     "floorpulse: `floorpulse doctor` says what is wrong.",
     "parked": "Nothing is lost: rejected events wait. Tell whoever runs floorpulse: "
@@ -129,6 +129,7 @@ def numbers(signal: str, detail: Row, clock: Clock) -> str:
         events=_number(detail.get("events")),
         baseline_events=_number(detail.get("baseline_events")),
         last_at=clock.said(detail.get("last_at")),
+        counted=plain(detail.get("counted", "the shift")),
     )
 
 

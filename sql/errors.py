@@ -61,6 +61,10 @@ class UnknownShift(FloorpulseError):
     """No such shift. `floorpulse shift list` shows the shifts there are."""
 
 
+class UnknownCamera(FloorpulseError):
+    """No camera of the site has that id."""
+
+
 class UnknownAlert(FloorpulseError):
     """No such alert. `floorpulse alerts list --state all` shows all there are."""
 

@@ -51,9 +51,13 @@ begin
         grant execute on all functions in schema analytics to floorpulse_dashboard;
     end if;
     if exists (select from pg_roles r where r.rolname = 'floorpulse_ingest') then
-        grant usage on schema ingest to floorpulse_ingest;
-        grant insert on floor.events, floor.dirty to floorpulse_ingest;
-        grant usage on schema floor to floorpulse_ingest;
+        grant usage on schema floor, ingest, ops to floorpulse_ingest;
+        grant select on floor.installation, floor.sites, floor.site_settings, floor.settings_spans,
+            floor.workers, floor.workstations, floor.models, floor.cameras, floor.partitions,
+            floor.migrations, floor.retention, floor.events to floorpulse_ingest;
+        grant insert on floor.events, floor.dirty, ingest.tallies, ops.audit_log to floorpulse_ingest;
+        grant select, insert, update on ingest.loads, ingest.rejects, ops.job_runs
+            to floorpulse_ingest;
     end if;
 end
 $$;

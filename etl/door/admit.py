@@ -194,7 +194,7 @@ class Door:
             conflicts=clashes.height,
             parked=dict(part.rejects["code"].value_counts().iter_rows()),
             duplicates_at=[stored.duplicates["row"]],
-            told=[told.select("row", "code", "message")],
+            told=[told[["row", "code", "message"]]],
         )
         if not stored.new.is_empty():
             ranges = dirty_ranges(stored.new)

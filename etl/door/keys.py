@@ -6,7 +6,7 @@ batch's transaction: sites, workers, workstations, models, cameras, chunks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,16 +121,17 @@ class KeyBook:
 
     def keyed(self, events: pl.DataFrame, site_key: int) -> pl.DataFrame:
         """One site's events with keys instead of ids; what is new is registered."""
+        found = []
         for column, key, kind in _KINDS:
             keys = self._keys(kind, site_key, events[column], may_register=True)
-            events = events.with_columns(_looked_up(events[column], keys).alias(key))
-        return events.drop([column for column, _, _ in _KINDS])
+            found.append(_looked_up(events[column], keys).alias(key))
+        ids = {column for column, _, _ in _KINDS}
+        return events[[n for n in events.columns if n not in ids]].hstack(found)
 
     def ensure_chunks(self, time_us: pl.Series, *, again: bool = False) -> None:
         """Have a chunk made for every UTC day that holds one of these times."""
-        days = (time_us // DAY).value_counts().sort("time_us")
-        if not again:
-            days = days.filter(~pl.col("time_us").is_in(list(self._days)))
+        counts = (time_us // DAY).value_counts().iter_rows()
+        days = sorted((d, rows) for d, rows in counts if again or d not in self._days)
         for first, last, rows in _runs(days):
             parameters = {
                 "from_time": moment(first * DAY),
@@ -138,13 +139,13 @@ class KeyBook:
                 "rows": rows,
             }
             self._conn.execute(self._queries["ensure_chunks"], parameters)
-        self._days.update(days["time_us"])
+        self._days.update(day for day, _ in days)
 
     def _keys(
         self, kind: str, site_key: int, ids: pl.Series, *, may_register: bool
     ) -> dict[str, int]:
         known = self._known.setdefault((kind, site_key), {})
-        wanted = ids.unique().drop_nulls()
+        wanted = ids.unique().drop_nulls().to_list()
         for action in ("known", "register") if may_register else ("known",):
             missing = sorted(set(wanted) - known.keys())
             if missing:
@@ -190,11 +191,11 @@ def _unknown(events: pl.DataFrame, code: str, column: str) -> pl.DataFrame:
     )
 
 
-def _runs(days: pl.DataFrame) -> Iterator[tuple[int, int, int]]:
+def _runs(days: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
     """First day, last day and rows of each run of days, days since 1970."""
     first = last = None
     rows = 0
-    for day, count in days.iter_rows():
+    for day, count in days:
         if first is not None and last is not None and day - last > _QUIET_DAYS:
             yield first, last, rows
             first, rows = None, 0

@@ -56,13 +56,16 @@ def dirty_ranges(new: pl.DataFrame) -> pl.DataFrame:
     One range a worker, split at UTC midnight and where neighbours are more than an hour
     apart. The rows come sorted by UTC day, worker and time.
     """
-    first, last = range_bounds(new["worker_key"].to_numpy(), new["time_us"].to_numpy())
-    return new[first].select(
-        "site_key",
-        "worker_key",
-        from_time="time_us",
-        to_time=new["time_us"].gather(last),
-        events=pl.Series(last - first + 1, dtype=pl.Int32),
+    workers, times_us = new["worker_key"].to_numpy(), new["time_us"].to_numpy()
+    first, last = range_bounds(workers, times_us)
+    return pl.DataFrame(
+        {
+            "site_key": new["site_key"].to_numpy()[first],
+            "worker_key": workers[first],
+            "from_time": times_us[first],
+            "to_time": times_us[last],
+            "events": last - first + 1,
+        }
     )
 
 

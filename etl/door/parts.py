@@ -69,14 +69,9 @@ def prepare(
     arrival = book.arrive(sites_named(batch.texts))
     rules = {site_id: site.rules for site_id, site in arrival.sites.items()}
     shaped = shape(batch.texts, arrival=arrival.at, rules=rules, timezone=timezone)
-    named = pl.lit(batch.site, dtype=pl.String)
-    broken = batch.broken.select(
-        "row",
-        code=pl.lit(batch.broken_code),
-        message="message",
-        site_id=pl.when(~identifier_breach(named)).then(named),
-    )
-    rejects = shaped.rejects.vstack(broken)
+    rejects = shaped.rejects
+    if not batch.broken.is_empty():
+        rejects = rejects.vstack(_parked(batch))
     sites = {*shaped.events["site_id"].unique(), *rejects["site_id"].unique()}
     # Rows without a usable site go last: their part carries no site's order.
     several = len(sites) > 1
@@ -96,6 +91,17 @@ def prepare(
         for site_id in [*sorted(sites - {None}), *(sites & {None})]
     ]
     return Prepared(parts, batch.origin, arrival.at, shaped.naive)
+
+
+def _parked(batch: Batch) -> pl.DataFrame:
+    """What is no event, as rejects; of the site that is named for all, if it can be."""
+    site = pl.lit(batch.site, dtype=pl.String)
+    return batch.broken.select(
+        "row",
+        code=pl.lit(batch.broken_code),
+        message="message",
+        site_id=pl.when(~identifier_breach(site)).then(site),
+    )
 
 
 def _of_site(rows: pl.DataFrame, site_id: str | None) -> pl.DataFrame:

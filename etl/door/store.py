@@ -49,6 +49,7 @@ _VALUES = [
     ("stored_count", ">i4"),
     ("stored_duration_s", ">f8"),
 ]
+_STORED_VALUES = [name for name, _ in _VALUES]
 _MATCHED = np.dtype([("position", ">i4"), *_VALUES])
 _STORED = np.dtype(
     [
@@ -83,10 +84,15 @@ class EventStore:
 
     def store(self, part: Part) -> Stored:
         """Write what is new of a part; call inside a transaction."""
-        events = part.events.with_columns(
-            position=pl.int_range(pl.len(), dtype=pl.Int32),
-            site_key=pl.lit(part.site_key, dtype=pl.Int32),
-            time=pl.col("time_us"),
+        rows = part.events.height
+        events = part.events.hstack(
+            [
+                pl.int_range(rows, dtype=pl.Int32, eager=True).alias("position"),
+                pl.repeat(part.site_key, rows, dtype=pl.Int32, eager=True).alias(
+                    "site_key"
+                ),
+                part.events["time_us"].alias("time"),
+            ]
         )
         matched = self._probe(events, part.site_key)
         while True:
@@ -163,14 +169,12 @@ class EventStore:
         parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> tuple[Any, ...]:
         """One row, for a site and the time from the first of the keys to the last."""
-        first, last = keys.select(
-            first=pl.col("time_us").min(), last=pl.col("time_us").max()
-        ).row(0)
+        times_us = keys["time_us"].to_numpy()
         values = {
             **parameters,
             "site_key": site_key,
-            "from_time": moment(first),
-            "to_time": moment(last),
+            "from_time": moment(int(times_us.min())),
+            "to_time": moment(int(times_us.max())),
         }
         with self._conn.cursor(binary=True) as cursor:
             row = cursor.execute(self._queries[query], values).fetchone()
@@ -209,7 +213,7 @@ def _duplicates(
     """
     columns = ["row", "position", *VALUES]
     if matched.is_empty():
-        stored = events.clear()[columns].hstack(matched.drop("position"))
+        stored = events.clear()[columns].hstack(matched.clear()[_STORED_VALUES])
     else:
         stored = events.select(columns).join(matched, on="position", how="inner")
     if repeats.is_empty():

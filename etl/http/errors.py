@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -57,14 +56,6 @@ def json_answer(
     )
 
 
-def _said(wrong: Mapping[str, Any]) -> str:
-    """One of the things that are wrong with a request, and where."""
-    where = ".".join(map(str, wrong["loc"][1:])) or "request"
-    if wrong["type"] == "json_invalid":
-        return f"The body is no JSON: {wrong['ctx']['error']} at character {where}"
-    return f"{where}: {wrong['msg']}"
-
-
 def add_handlers(app: FastAPI) -> None:
     """Have the app answer errors of the API's paths in JSON, and only those."""
 
@@ -74,7 +65,12 @@ def add_handlers(app: FastAPI) -> None:
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
-        said = "; ".join(map(_said, error.errors()))
+        if any(e["type"] == "json_invalid" for e in error.errors()):
+            return ApiError(400, "bad_json", "The body is no JSON.").response()
+        said = "; ".join(
+            f"{'.'.join(map(str, e['loc'][1:])) or 'request'}: {e['msg']}"
+            for e in error.errors()
+        )
         if isinstance(error.body, bytes):
             said = "The body is JSON: say so with Content-Type: application/json."
         return ApiError(400, "bad_request", said).response()

@@ -74,6 +74,15 @@ class SiteRules:
 
 
 DEFAULT_RULES = SiteRules()
+# Where the typed column of a field stands beside its text.
+_READ_AS = {
+    "event_type": "type_code",
+    "confidence": "confidence_real",
+    "count": "count_value",
+    "duration_s": "duration_value",
+    "model_version": "model",
+    "camera_id": "camera",
+}
 
 
 @dataclass(frozen=True)
@@ -109,10 +118,8 @@ def shape(
     read = texts.with_columns(*civil(texts["time"]), *_typed_columns())
     read, naive = with_instants(read, rules or {}, timezone)
     arrival_us = micros(arrival)
-    read = read.with_columns(
-        future=pl.col("time_us") > arrival_us + FUTURE_US,
-        expired=_expired(rules or {}, arrival_us),
-    )
+    future = (read["time_us"] > arrival_us + FUTURE_US).alias("future")
+    read = read.hstack([future, _expired(read, rules or {}, arrival_us)])
     bad = read.select(pl.any_horizontal(expr for _, expr in BREACHES)).to_series()
     if not bad.any():
         return Shaped(_events(read), pl.DataFrame(schema=REJECT_SCHEMA), naive)
@@ -123,9 +130,10 @@ def sites_named(texts: pl.DataFrame) -> list[str]:
     """The usable site ids of `texts`, sorted."""
     if "site_id" not in texts.columns:
         return []
-    named = texts.select(pl.col("site_id").unique()).drop_nulls()
-    usable = named.filter(~identifier_breach(pl.col("site_id")))
-    return usable.to_series().sort().to_list()
+    named = texts["site_id"].unique().drop_nulls()
+    # In turn: handing so little to another thread costs more than the work.
+    is_bad = named.to_frame().select_seq(identifier_breach(pl.col("site_id")))
+    return named.filter(~is_bad.to_series()).sort().to_list()
 
 
 def _typed_columns() -> list[pl.Expr]:
@@ -190,32 +198,24 @@ def _zones(
     return {site: rules.get(site, DEFAULT_RULES).zones for site in sites}
 
 
-def _expired(rules: Mapping[str, SiteRules], arrival_us: int) -> pl.Expr:
-    """Whether the event is older than its site keeps events."""
+def _expired(
+    read: pl.DataFrame, rules: Mapping[str, SiteRules], arrival_us: int
+) -> pl.Series:
+    """Which events are older than their site keeps events: a column `expired`."""
     kept = {
         site: oldest_us
         for site, rule in rules.items()
         if (oldest_us := rule.oldest_us(arrival_us)) is not None
     }
     if not kept:
-        return pl.lit(False)
+        return pl.repeat(value=False, n=read.height, eager=True).alias("expired")
     oldest = pl.col("site_id").replace_strict(
         list(kept), list(kept.values()), default=None, return_dtype=pl.Int64
     )
-    return (pl.col("time_us") < oldest).fill_null(False)
+    is_older = (pl.col("time_us") < oldest).fill_null(value=False)
+    return read.select(expired=is_older).to_series()
 
 
 def _events(read: pl.DataFrame) -> pl.DataFrame:
-    return read.select(
-        "row",
-        "site_id",
-        "worker_id",
-        "workstation_id",
-        "time_us",
-        pl.col("type_code").alias("event_type"),
-        pl.col("confidence_real").alias("confidence"),
-        pl.col("count_value").alias("count"),
-        pl.col("duration_value").alias("duration_s"),
-        pl.col("model").alias("model_version"),
-        pl.col("camera").alias("camera_id"),
-    )
+    columns = (read[_READ_AS.get(name, name)].alias(name) for name in EVENT_SCHEMA)
+    return pl.DataFrame(list(columns))

@@ -4,7 +4,7 @@
 create or replace function floor.ensure_chunks(
     p_from timestamptz, p_to timestamptz, p_rows bigint default 0)
 returns integer
-language plpgsql
+language plpgsql security definer
 set search_path = floor, public, pg_temp
 set timezone = 'UTC'
 as $$

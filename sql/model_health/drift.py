@@ -156,19 +156,21 @@ def set_thresholds(
 ) -> dict[str, Any]:
     """Change a site's thresholds, from the next check on; returns all of them.
 
-    Registers the site if need be. BadSetting, before anything is written, for a value
-    that cannot be.
+    Registers the site if need be; with nothing to change it only shows them, and
+    raises UnknownSite. BadSetting, before anything is written, for a value that cannot
+    be.
     """
     change.check()
     said = {name: value for name, value in asdict(change).items() if value is not None}
+    if not said:
+        return thresholds_of(conn, site_id)
     queries = load("drift")
     with conn.transaction():
         site = {"site_key": register_site(conn, site_id)}
         rows_of(conn, queries["settings"], site)
-        if said:
-            conn.execute(queries["change_settings"], asdict(change) | site)
-            note = {"who": who, "site": site_id, "said": json.dumps(said)}
-            conn.execute(queries["note_change"], note)
+        conn.execute(queries["change_settings"], asdict(change) | site)
+        note = {"who": who, "site": site_id, "said": json.dumps(said)}
+        conn.execute(queries["note_change"], note)
         return rows_of(conn, queries["settings"], site)[0]
 
 

@@ -45,7 +45,7 @@ def request(
     """A person's request; returns it. NotItsTurn where one is open already.
 
     model None: events that name no version. Raises UnknownSite, and BadSetting for a
-    version that nobody has seen.
+    version that nobody has seen, or where every event names one.
     """
     site_key = site_key_of(conn, site_id)
     queries = load("retraining")
@@ -55,6 +55,12 @@ def request(
     except psycopg.errors.NoDataFound as error:
         raise BadSetting(_said(error)) from error
     add_up(conn, site_id)
+    named_ones = _value(conn, queries["versions_without_unnamed"], named)
+    if not model_key and named_ones:
+        raise BadSetting(
+            f"Every event of {site_id} names its model version: say which, of "
+            f"{named_ones}"
+        )
     of = {"site_key": site_key, "model_key": model_key}
     now: datetime = _value(conn, load("drift")["clock"], {})
     said = of | {"who": who, "note": note, "now": now}

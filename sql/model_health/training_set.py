@@ -97,6 +97,16 @@ class Exported:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What a request is in the tables; kept_from: events before it were deleted."""
+
+    site_key: int
+    model_key: int
+    gate: float
+    kept_from: datetime | None
+
+
 def export(
     conn: Connection, number: int, wish: Wish, who: str, note: str | None = None
 ) -> Exported:
@@ -142,11 +152,10 @@ def _selection(conn: Connection, number: int, wish: Wish) -> Selection:
         return _selection_of(wish.like)
     if not 1 <= wish.days <= LONGEST_DAYS:
         raise BadSetting(f"--days {wish.days} is not between 1 and {LONGEST_DAYS}")
-    row = conn.execute(load("retraining")["keys"], {"request": number}).fetchone()
+    gate = round(_keys(conn, number).gate, 6)
     clock = conn.execute(load("retraining")["known_at"]).fetchone()
-    if row is None or clock is None:
-        raise BadSetting(f"The site of request {number} has no settings now")
-    gate = round(float(row[3]), 6)
+    if clock is None:
+        raise LookupError("known_at")
     now: datetime = clock[0].astimezone(UTC)
     until = wish.until or now
     if not _FIRST <= until <= now:
@@ -159,6 +168,13 @@ def _selection(conn: Connection, number: int, wish: Wish) -> Selection:
         share=wish.share,
         low_confidence=gate if wish.low_confidence is None else wish.low_confidence,
     )
+
+
+def _keys(conn: Connection, number: int) -> _Keys:
+    row = conn.execute(load("retraining")["keys"], {"request": number}).fetchone()
+    if row is None:
+        raise BadSetting(f"The site of request {number} has no settings now")
+    return _Keys(*row)
 
 
 def _selection_of(manifest: Path) -> Selection:
@@ -197,9 +213,10 @@ def _written(
     building = folder.with_name(f".{folder.name}.part")
     building.mkdir()
     try:
-        counts = _write_events(conn, asked, selection, building / FILE)
+        counts, kept_from = _write_events(conn, asked, selection, building / FILE)
         manifest = _manifest(asked, selection, counts, building / FILE)
-        manifest |= {"created_at": made_at, "created_by": who}
+        manifest |= {"events_kept_from": kept_from, "created_at": made_at}
+        manifest |= {"created_by": who}
         text = json.dumps(manifest, default=_plain, indent=2, ensure_ascii=False) + "\n"
         (building / MANIFEST).write_text(text, "utf-8")
         _make_durable(building / MANIFEST)
@@ -213,8 +230,10 @@ def _written(
 
 def _write_events(
     conn: Connection, asked: dict[str, Any], selection: Selection, path: Path
-) -> dict[str, int]:
-    """The Parquet file, a UTC day at a time; how many events were taken as what."""
+) -> tuple[dict[str, int], datetime | None]:
+    """The Parquet file, a UTC day at a time; how many events were taken as what, and
+    from when on the site still had them (None: all).
+    """
     counts: Counter[str] = Counter()
     metadata = {"site_id": asked["site_id"], "model_version": asked["model_version"]}
     schema = _SCHEMA.with_metadata({k: v or "" for k, v in metadata.items()})
@@ -228,7 +247,8 @@ def _write_events(
         # knows nothing yet, are not gone through once an event.
         conn.execute("set local cursor_tuple_fraction = 1")
         conn.execute("set local enable_nestloop = off")
-        for values in _days(conn, asked, selection):
+        keys = _keys(conn, asked["request_id"])
+        for values in _days(keys, asked, selection):
             row = conn.execute(load("retraining")["counts"], values).fetchone()
             counts["events"] += row[0] if row else 0
             with conn.cursor("training_rows", binary=True) as cursor:
@@ -243,21 +263,17 @@ def _write_events(
                     writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
     _make_durable(path)
     kinds = ("misclassified", "low_confidence", "sample")
-    return {name: counts[name] for name in ("events", *kinds)}
+    return {name: counts[name] for name in ("events", *kinds)}, keys.kept_from
 
 
 def _days(
-    conn: Connection, asked: dict[str, Any], selection: Selection
+    keys: _Keys, asked: dict[str, Any], selection: Selection
 ) -> Iterator[dict[str, Any]]:
     """What the queries ask for, one UTC day of the window after the other."""
-    number = {"request": asked["request_id"]}
-    row = conn.execute(load("retraining")["keys"], number).fetchone()
-    if row is None:
-        raise BadSetting(f"The site of request {asked['request_id']} has no settings")
     whole = asdict(selection) | {
         "site": asked["site_id"],
-        "site_key": row[0],
-        "model_key": row[1],
+        "site_key": keys.site_key,
+        "model_key": keys.model_key,
     }
     start = selection.since
     while start < selection.until:

@@ -1,12 +1,15 @@
-"""Workers and workstations: the names that people give to ids."""
+"""Workers, workstations and cameras: what people say of ids."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sql.errors import BadSetting, UnknownCamera
 from sql.plant.calendar_store import Connection
 from sql.plant.sites import check_identifier, rows_of, site_key_of
 from sql.queries import load
+
+EXPECTED = ("always", "learned", "never")
 
 
 def set_worker(
@@ -42,6 +45,36 @@ def set_workstation(
         "name": name,
     }
     conn.execute(load("sites")["set_workstation"], values)
+
+
+def expect_cameras(
+    conn: Connection, site_id: str, cameras: str, expected: str, who: str
+) -> list[str]:
+    """Say when cameras are to send (EXPECTED), from now on; the ids of those.
+
+    cameras is an id, * in it for anything. UnknownSite, UnknownCamera, BadSetting.
+    """
+    if expected not in EXPECTED:
+        raise BadSetting(f"{expected!r} is none of {', '.join(EXPECTED)}")
+    values = {
+        "site_key": site_key_of(conn, site_id),
+        "cameras": cameras,
+        "expected": expected,
+        "who": who,
+    }
+    query = load("sites")["expect_cameras"]
+    found = [row["camera_id"] for row in rows_of(conn, query, values)]
+    if not found:
+        raise UnknownCamera(
+            f"Site {site_id} has no camera {cameras!r}: one is known once it has sent. "
+            "`floorpulse camera list` shows them"
+        )
+    return found
+
+
+def list_cameras(conn: Connection, site_id: str | None = None) -> list[dict[str, Any]]:
+    """Cameras of one site or of all: expectation, last event, record; UnknownSite."""
+    return _listed(conn, "cameras", site_id)
 
 
 def list_workers(conn: Connection, site_id: str | None = None) -> list[dict[str, Any]]:

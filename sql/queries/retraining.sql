@@ -18,6 +18,15 @@ where r.site_key = %(site_key)s and r.model_key = %(model_key)s
 -- The key of a model version, 0 for null.
 select floor.key_of_model(%(site_key)s, %(model)s)
 
+-- name: versions_without_unnamed --
+-- Versions of a site, the newest first, if every event of it names one; else null. (An empty
+-- site: null, too.)
+select string_agg(m.model_version, ', ' order by m.model_key desc)
+from floor.models m
+where m.site_key = %(site_key)s
+  and not exists (select from floor.model_daily d
+                  where d.site_key = %(site_key)s and d.model_key = 0)
+
 -- name: move --
 -- From one state to the next.
 select ops.move_retraining(%(request)s, %(state)s, clock_timestamp(), %(who)s, %(note)s,
@@ -83,7 +92,7 @@ select ops.retry_retraining_calls(%(request)s)
 
 -- name: keys --
 -- What an export needs of a request, and the gate of its site.
-select r.site_key, r.model_key, r.state, p.min_confidence
+select r.site_key, r.model_key, p.min_confidence, floor.events_kept_from(r.site_key)
 from ops.retraining_requests r
 join floor.settings_spans p
   on p.site_key = r.site_key and p.valid_from <= clock_timestamp()

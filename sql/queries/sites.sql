@@ -131,3 +131,31 @@ from floor.workstations w
 join floor.sites s on s.site_key = w.site_key
 where %(site_id)s::text is null or s.site_id = %(site_id)s
 order by s.site_id, w.workstation_id
+
+-- name: cameras --
+-- Cameras of one site or of all; what a learnt one may miss of the time in which it usually
+-- sends, and for how long it may stop in a shift (the shift that allows it most).
+select c.site_id, c.camera_id, c.expected, c.expected_by, c.expected_at, c.last_seen_at,
+    case when c.expected = 'learned' then a.missed_s end as may_miss_s,
+    case when c.expected = 'learned' then
+        (select max(u.s) from unnest(a.stopped_s) as u (s)) end as may_stop_s,
+    exists (select from analytics.alerts q
+            where q.site_id = c.site_id and q.subject = c.camera_id
+              and q.signal = 'silent_camera' and q.alert_state <> 'resolved') as silent
+from analytics.cameras c
+join floor.sites s on s.site_id = c.site_id
+join floor.cameras k on k.site_key = s.site_key and k.camera_id = c.camera_id
+cross join lateral ops.drift_settings_of(s.site_key) t
+left join lateral ops.allowed_silences(s.site_key, t.silent_after_s) a
+  on a.camera_key = k.camera_key
+where %(site_id)s::text is null or c.site_id = %(site_id)s
+order by c.site_id, c.camera_id
+
+-- name: expect_cameras --
+-- A person's word on the cameras whose id matches (* stands for anything); those it changed.
+select c.camera_id, ops.expect_camera(c.site_key, c.camera_key, %(expected)s, %(who)s)
+from floor.cameras c
+where c.site_key = %(site_key)s
+  and c.camera_id like
+      replace(regexp_replace(%(cameras)s, '([\\%%_])', '\\\1', 'g'), '*', '%%')
+order by c.camera_id

@@ -39,39 +39,8 @@ as $$
                   where a.site_key = p_site_key and a.signal = t.signal and a.state <> 'resolved')
 $$;
 
-create or replace function ops.longest_silence_s(
-    p_site_key integer, p_camera_key integer, p_now timestamptz)
-returns double precision
-language sql stable
-set search_path = floor, pg_temp
-set plan_cache_mode = force_custom_plan
-as $$
--- How long a camera has been silent at the most in a shift of the last 30 days, a whole shift
--- included, if the site itself was not silent in it.
-    with shifts as (
-        select i.starts_at, i.ends_at
-        from floor.shift_instances i
-        where i.site_key = p_site_key and i.ends_at <= p_now
-          and i.starts_at > p_now - interval '30 days'
-          and exists (select from floor.model_hourly h
-                      where h.site_key = p_site_key and h.hour >= i.starts_at and h.hour < i.ends_at)
-    ),
-    sent as (
-        select s.starts_at, s.ends_at, h.first_at, h.last_at,
-            lag(h.last_at, 1, s.starts_at) over w as before_at,
-            lead(h.first_at, 1, s.ends_at) over w as after_at
-        from shifts s
-        left join floor.model_hourly h
-          on h.site_key = p_site_key and h.camera_key = p_camera_key
-         and h.hour >= s.starts_at - interval '59 minutes' and h.hour < s.ends_at
-         and h.hour > p_now - interval '31 days'
-        window w as (partition by s.starts_at order by h.hour)
-    )
-    select coalesce(max(extract(epoch from greatest(
-        coalesce(t.first_at, t.ends_at) - t.before_at,
-        t.after_at - coalesce(t.last_at, t.starts_at)))), 0)::double precision
-    from sent t
-$$;
+-- Replaced by ops.learn_silences: what a camera's record says is learnt once a day.
+drop function if exists ops.longest_silence_s(integer, integer, timestamptz);
 
 create or replace function ops.silence_conditions(p_site_key integer, p_now timestamptz)
 returns table (signal text, subject text, severity text, bad boolean, detail jsonb)
@@ -79,10 +48,11 @@ language plpgsql
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 as $$
--- A site or camera from which nothing came for longer than silent_after_s of the running
--- shift, breaks left out, though it sent at this hour in two of the last four weeks; a camera
--- also for more than twice as long as ever in 30 days (nobody may have been at its bench).
--- While the refresh is behind nobody knows; a silent site says it for all its cameras.
+-- A site (key -1) or camera from which nothing came for longer than silent_after_s of the
+-- running shift, breaks left out, though it sent at this hour in two of the last four weeks; a
+-- camera also against its record, unless a person says that it always sends. What is silent
+-- stays so until it sends: the begin of the next shift ends no alert. While the refresh is
+-- behind nobody knows; a silent site says it for all its cameras.
 declare
     s ops.drift_settings := ops.drift_settings_of(p_site_key);
     hour0 timestamptz := floor.hour_of(p_now);
@@ -120,34 +90,63 @@ begin
         ) q
         group by grouping sets ((q.camera_key), ())
     ),
+    asked as (
+        select -1 as camera_key, 'site' as subject, 'silent_site' as signal, true as plainly
+        from expected e
+        where e.camera_key = -1
+        union all
+        select c.camera_key, c.camera_id, 'silent_camera', c.expected = 'always'
+        from floor.cameras c
+        left join expected e on e.camera_key = c.camera_key
+        where c.site_key = p_site_key
+          and (c.expected = 'always' or c.expected = 'learned' and e.camera_key is not null)
+    ),
     waited as materialized (
-        select e.camera_key, v.last_at,
+        select a.*, v.last_at,
             (select coalesce(sum(extract(epoch from least(c.ends_at, p_now)
-                 - greatest(c.starts_at, v.last_at, began_at))), 0)
+                 - greatest(c.starts_at, v.last_at, began_at))), 0)::double precision
              from floor.calendar_slices c
              where c.site_key = p_site_key and not c.in_break
                and c.hour >= floor.hour_of(began_at) and c.starts_at < p_now
                and c.ends_at > greatest(v.last_at, began_at)) as waited_s
-        from expected e
-        join seen v using (camera_key)
-        where e.camera_key <> 0
+        from asked a
+        left join seen v on v.camera_key = a.camera_key
     ),
-    allowed as (
-        select w.*, greatest(s.silent_after_s, case
-            when w.camera_key > 0 and w.waited_s > s.silent_after_s
-            then 2 * ops.longest_silence_s(p_site_key, w.camera_key, p_now) end) as allowed_s
+    learnt as (
+        select l.*
+        from (
+            select array_agg(w.camera_key) as cameras, array_agg(w.last_at) as last_at
+            from waited w
+            where not w.plainly and w.last_at is not null and w.waited_s > s.silent_after_s
+        ) w
+        cross join lateral ops.learnt_silences(
+            p_site_key, began_at, p_now, w.cameras, w.last_at, s.silent_after_s) l
+    ),
+    judged as (
+        select w.*, l.current_s, l.allowed_s, coalesce(not l.stops, false) as usually,
+            case when w.plainly then w.waited_s > s.silent_after_s
+                 when w.waited_s > s.silent_after_s then l.bad
+                 when w.last_at is not null then false end
+            or exists (
+                select from ops.alerts a
+                where a.site_key = p_site_key and a.signal = w.signal and a.subject = w.subject
+                  and a.state <> 'resolved' and a.clean_checks = 0
+                  and (a.detail ->> 'last_at')::timestamptz is not distinct from w.last_at) as bad
         from waited w
+        left join learnt l on l.camera_key = w.camera_key
     )
-    select
-        case when w.camera_key = -1 then 'silent_site' else 'silent_camera' end,
-        coalesce((select c.camera_id from floor.cameras c where c.camera_key = w.camera_key), 'site'),
-        case when w.camera_key = -1 then 'critical' else 'warning' end,
-        w.waited_s > w.allowed_s,
-        jsonb_build_object('last_at', w.last_at, 'current', w.waited_s, 'threshold', w.allowed_s)
-    from allowed w
-    where w.camera_key = -1
-       or not exists (select from waited q
-                      where q.camera_key = -1 and q.waited_s > s.silent_after_s);
+    select j.signal, j.subject, case when j.camera_key = -1 then 'critical' else 'warning' end,
+        j.bad,
+        jsonb_build_object(
+            'last_at', j.last_at,
+            'current', coalesce(j.current_s, j.waited_s),
+            'threshold', coalesce(j.allowed_s, s.silent_after_s),
+            'counted', case when j.usually then 'the time in which it usually sends'
+                            else 'the shift' end)
+    from judged j
+    where j.bad is not null
+      and (j.camera_key = -1
+           or not exists (select from judged q where q.camera_key = -1 and q.bad));
 end
 $$;
 

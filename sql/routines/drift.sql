@@ -56,10 +56,10 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 -- The mean of the last 100 events, of those of the last 24 hours; whether it `sends`: has an
--- event in the open hour or the one before; whether a verdict can be `told`.
+-- event in the open hour or the one before; whether a verdict can be `told`: it also needs the
+-- baseline that every signal needs.
 declare
     hour0 timestamptz := floor.hour_of(p_now);
-    old_day timestamptz := date_trunc('day', p_now) - interval '7 days';
 begin
     return query
     with tails as (
@@ -82,19 +82,12 @@ begin
         ) q
         where t.newer < 100
         group by t.model_key, t.camera_key
-    ),
-    known as (
-        select d.model_key,
-            case when grouping(d.camera_key) = 1 then -1 else d.camera_key end as camera_key
-        from floor.model_daily d
-        where d.site_key = p_site_key and d.day >= old_day - interval '30 days' and d.day <= old_day
-        group by grouping sets ((d.model_key, d.camera_key), (d.model_key))
-        having sum(d.events) > 0
     )
     select l.model_key, l.camera_key, l.mean, l.events,
-        k.model_key is not null and l.events = 100 and l.sends, l.sends
+        coalesce(k.is_old, false) and l.events = 100 and l.sends, l.sends
     from last_ones l
-    left join known k on k.model_key = l.model_key and k.camera_key = l.camera_key;
+    left join ops.known_series(p_site_key, date_trunc('day', hour0 - interval '24 hours')) k
+      on k.model_key = l.model_key and k.camera_key = l.camera_key;
 end
 $$;
 
@@ -118,7 +111,7 @@ begin
     rolling as materialized (
         select v.signal, r.model_key, r.camera_key, v.told, r.mean, f.baseline, v.threshold,
             r.events, coalesce(f.baseline_events, 0) as baseline_events,
-            case when r.mean < v.threshold then
+            case when r.mean::real < v.threshold::real then
                 coalesce(c.low_since, case when r.sends then p_now end) end as low_since
         from ops.rolling_means(p_site_key, p_now) r
         left join confidences f
@@ -146,7 +139,7 @@ begin
         select r.signal, r.model_key, r.camera_key, 'last_100',
             case when r.told is not true then 'not enough data'
                  when r.low_since <= p_now - s.rolling_hold_s * interval '1 second'
-                  and coalesce(r.baseline >= r.threshold, true) then 'drifting'
+                  and coalesce(r.baseline::real >= r.threshold::real, true) then 'drifting'
                  else 'ok' end,
             r.mean, r.baseline, r.threshold, r.events, r.baseline_events, r.low_since
         from rolling r
@@ -214,6 +207,7 @@ begin
         continue when exists (
             select from ops.drift_state d where d.site_key = site and d.checked_now >= p_now);
         perform ops.keep_findings(site, p_now);
+        perform ops.learn_silences(site, p_now);
         perform ops.settle_alerts(site, p_now);
         insert into ops.drift_state (site_key, checked_now, checked_at)
         values (site, p_now, clock_timestamp())

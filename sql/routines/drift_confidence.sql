@@ -2,18 +2,24 @@
 -- by hour and day. Like is compared with like: each camera with itself, in windows of an hour
 -- or a day at the same hour of the local day.
 
+-- Its columns have changed.
+drop function if exists ops.known_series(integer, timestamptz);
+
 create or replace function ops.known_series(p_site_key integer, p_to timestamptz)
-returns table (model_key integer, camera_key integer, first_at timestamptz, events bigint)
+returns table (
+    model_key integer, camera_key integer, first_at timestamptz, events bigint, is_old boolean)
 language plpgsql stable
 set search_path = floor, pg_temp
 set timezone = 'UTC'
 set plan_cache_mode = force_custom_plan
 as $$
 -- Who sent in the 30 UTC days before p_to: models (camera -1) and their cameras (0: none named).
+-- is_old: enough of it, and for long enough, to be a baseline.
 begin
     return query
     select d.model_key, case when grouping(d.camera_key) = 1 then -1 else d.camera_key end,
-        min(d.first_at), sum(d.events)::bigint
+        min(d.first_at), sum(d.events)::bigint,
+        sum(d.events) >= 500 and min(d.first_at) <= p_to - interval '7 days'
     from floor.model_daily d
     where d.site_key = p_site_key and d.day >= p_to - interval '30 days' and d.day < p_to
     group by grouping sets ((d.model_key, d.camera_key), (d.model_key));
@@ -143,13 +149,14 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 -- The verdicts on them. A week needs events of three days: one night after a holiday is no
--- week. What is always low at these hours is news in the window of a week only.
+-- week. What is always low at these hours is news in the window of a week only. Confidence is
+-- compared as it is stored, as real: a mean of 0.7 is not below 0.7.
 declare
     s ops.drift_settings := ops.drift_settings_of(p_site_key);
 begin
     return query
     with known as materialized (
-        select x.span, k.*, k.events >= 500 and k.first_at <= x.base_to - interval '7 days' as is_old
+        select x.span, k.*
         from (values
             ('hour', date_trunc('day', floor.hour_of(p_now) - interval '24 hours')),
             ('day', date_trunc('day', floor.hour_of(p_now) - interval '24 hours')),
@@ -186,12 +193,13 @@ begin
         v.current, v.baseline, v.threshold, j.events, j.base_events
     from judged j
     cross join lateral (values
-        ('confidence_drop', 100, j.mean < j.base_mean * (1 - s.confidence_drop),
+        ('confidence_drop', 100, j.mean::real < (j.base_mean * (1 - s.confidence_drop))::real,
          j.mean, j.base_mean, j.base_mean * (1 - s.confidence_drop)),
         ('confidence_low', 100,
-         j.mean < s.confidence_low and (j.span = 'week' or j.base_mean >= s.confidence_low),
+         j.mean::real < s.confidence_low::real
+         and (j.span = 'week' or j.base_mean::real >= s.confidence_low::real),
          j.mean, j.base_mean, s.confidence_low),
-        ('confidence_spread', 100, j.deviation > s.confidence_spread,
+        ('confidence_spread', 100, j.deviation::real > s.confidence_spread::real,
          j.deviation, j.base_deviation, s.confidence_spread),
         ('confidence_shape', 500, j.psi > s.confidence_shape, j.psi, 0, s.confidence_shape)
     ) as v (signal, needed, fires, current, baseline, threshold)

@@ -22,7 +22,8 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 -- Learns what is due: baselines that have gone on by a UTC day, that late events changed, or
--- that were read in another time zone. Camera -1 is all of a model together. Returns how many.
+-- that were read in another time zone. Camera -1 is all of a model together. What was learnt of
+-- a camera that has left the baseline is forgotten. Returns how many.
 declare
     its_zone text := ops.zone_of(p_site_key, p_now);
     turn record;
@@ -34,7 +35,12 @@ begin
             from (values
                 ('day', date_trunc('day', floor.hour_of(p_now) - interval '24 hours')),
                 ('week', date_trunc('day', p_now) - interval '7 days')) as x (span, base_to)
-            cross join lateral ops.known_series(p_site_key, x.base_to) k
+            cross join lateral (
+                select q.model_key, q.camera_key from ops.known_series(p_site_key, x.base_to) q
+                union
+                select m.model_key, m.camera_key from floor.model_scales m
+                where m.site_key = p_site_key and m.span = x.span
+            ) k
             left join floor.model_scales c
               on c.site_key = p_site_key and c.span = x.span and c.model_key = k.model_key
              and c.camera_key = k.camera_key

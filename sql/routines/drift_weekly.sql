@@ -111,7 +111,7 @@ begin
     ),
     judged as (
         select q.*,
-            coalesce(k.first_at <= wanted_to - interval '7 days', false) as is_old,
+            coalesce(k.is_old, false) as is_old,
             case when least(q.states, q.base_states) >= 500 then floor.psi(
                 array[q.working, q.idle, q.absent]::double precision[],
                 array[q.like_working * f.scale, q.like_idle * f.scale, q.like_absent * f.scale])

@@ -2,7 +2,7 @@
 -- ON CONFLICT DO NOTHING in sorted order, then a statement of its own that reads all back.
 create or replace function floor.register_site(p_site_id text, p_discovered boolean)
 returns integer
-language plpgsql
+language plpgsql security definer
 set search_path = floor, pg_temp
 as $$
 -- The site's key; with default settings where it is new. A person who registers a
@@ -27,7 +27,7 @@ $$;
 create or replace function floor.register_workers(
     p_site_key integer, p_ids text[], p_discovered boolean)
 returns table (id text, key integer)
-language plpgsql
+language plpgsql security definer
 set search_path = floor, pg_temp
 as $$
 begin
@@ -47,7 +47,7 @@ $$;
 create or replace function floor.register_workstations(
     p_site_key integer, p_ids text[], p_discovered boolean)
 returns table (id text, key integer)
-language plpgsql
+language plpgsql security definer
 set search_path = floor, pg_temp
 as $$
 begin
@@ -66,7 +66,7 @@ $$;
 
 create or replace function floor.register_models(p_site_key integer, p_ids text[])
 returns table (id text, key integer)
-language plpgsql
+language plpgsql security definer
 set search_path = floor, pg_temp
 as $$
 begin
@@ -84,7 +84,7 @@ $$;
 
 create or replace function floor.register_cameras(p_site_key integer, p_ids text[])
 returns table (id text, key integer)
-language plpgsql
+language plpgsql security definer
 set search_path = floor, pg_temp
 as $$
 begin

@@ -10,6 +10,7 @@ import pytest
 from sql import storage
 from sql.connect import Connection
 from sql.model_health.drift import Thresholds, set_thresholds
+from sql.plant.registry import expect_cameras
 from tests.support.hours import BEGIN, DAY, HOUR, HourlyPlant, Seen
 
 pytestmark = pytest.mark.plain
@@ -72,16 +73,106 @@ def test_a_silent_camera_fires_while_the_other_sends(plant: HourlyPlant) -> None
     assert silent(plant) == {("silent_camera", "c1", "resolved")}
 
 
-def test_a_camera_that_is_often_silent_may_be(plant: HourlyPlant) -> None:
-    """Nobody was at its bench from 07:00 to 09:00 on one day."""
+def away(plant: HourlyPlant, *days: int) -> None:
+    """Nobody was at the bench of c1 from 07:00 to 09:00 on these days."""
     plant.conn.execute(
         "delete from floor.model_hourly h using floor.cameras c where c.camera_key ="
-        " h.camera_key and c.camera_id = 'c1' and h.hour in (%s, %s)",
-        (at(7, LAST - 7), at(8, LAST - 7)),
+        " h.camera_key and c.camera_id = 'c1' and h.hour = any (%s)",
+        ([at(hour, day) for day in days for hour in (7, 8)],),
     )
+
+
+@pytest.mark.parametrize("often", [False, True])
+def test_a_camera_that_is_often_silent_may_be(plant: HourlyPlant, often: bool) -> None:
+    """Once may be an outage; what was twice is no news, nor 3.5 times as long."""
+    away(plant, LAST - 7, *([LAST - 14] if often else []))
     plant.put([Seen(at(hour), "c2") for hour in (9, 10, 11, 12)])
     plant.check(at(12.9))
+    assert silent(plant) == (set() if often else {("silent_camera", "c1", "open")})
+
+
+def test_a_camera_that_never_comes_back_is_told_of(plant: HourlyPlant) -> None:
+    """Often away for a shift: what it may miss is used up within days."""
+    every = [day for day in range(1, LAST) if (LAST - day) % 7 in (0, 1)]
+    plant.put(
+        Seen(at(6 + n, day), camera, events=20)
+        for day in (*every, *range(LAST, LAST + 9))
+        for n in range(8)
+        for camera in ("c1", "c2")
+        if camera == "c2" or (day < LAST and day not in every[::3])
+    )
+    plant.conn.execute(
+        "delete from floor.model_hourly h using floor.cameras c where c.camera_key ="
+        " h.camera_key and c.camera_id = 'c1' and (h.hour >= %s or h.hour::date ="
+        " any (%s))",
+        (at(0), [at(0, day).date() for day in every[::3]]),
+    )
+    plant.conn.execute(
+        "select floor.roll_up_model_days(%s, array(select generate_series("
+        "%s::timestamptz, %s, '1 day')))",
+        (plant.site_key, at(0, 1), at(0, LAST + 9)),
+    )
+    told = []
+    for day in range(LAST, LAST + 9):
+        plant.check(at(13.9, day))
+        told.append(("silent_camera", "c1", "open") in silent(plant))
+    assert not told[0]
+    assert told[-1], "and it stays, though in most of these hours nobody expects it"
+
+
+def test_what_is_silent_stays_so_over_the_begin_of_a_shift(plant: HourlyPlant) -> None:
+    """The first half hour of the next shift ends no alert."""
+    plant.put([Seen(at(hour), "c2") for hour in range(9, 14)])
+    plant.check(at(11.9))
+    assert silent(plant) == {("silent_camera", "c1", "open")}
+    tomorrow = LAST + 1
+    plant.put([Seen(at(6, tomorrow), "c2", minutes=25)])
+    for hour in (6.1, 6.3, 6.4):
+        plant.check(at(hour, tomorrow))
+    assert silent(plant) == {("silent_camera", "c1", "open")}
+    plant.put([Seen(at(6, tomorrow), "c1", minutes=30)])
+    for hour in (6.6, 6.8):
+        plant.check(at(hour, tomorrow))
+    assert silent(plant) == {("silent_camera", "c1", "resolved")}
+
+
+def expect(plant: HourlyPlant, camera: str, expected: str) -> list[str]:
+    return expect_cameras(plant.conn, "plant", camera, expected, "ann")
+
+
+def test_a_camera_that_is_always_expected_is_told_of_plainly(
+    plant: HourlyPlant,
+) -> None:
+    """Half an hour of any shift, the break left out, whatever its record says."""
+    away(plant, LAST - 7, LAST - 14)
+    assert expect(plant, "c1", "always") == ["c1"]
+    plant.put([Seen(at(9), "c2"), Seen(at(9), "c1", minutes=45), Seen(at(10), "c2")])
+    for hour, wanted in ((10.6, set()), (10.8, {("silent_camera", "c1", "open")})):
+        plant.check(at(hour))
+        assert silent(plant) == wanted
+
+
+def test_a_camera_that_never_sent_may_be_expected(plant: HourlyPlant) -> None:
+    plant.conn.execute("select floor.register_cameras(%s, '{c9}')", (plant.site_key,))
+    expect(plant, "c9", "always")
+    plant.check(at(6.4))
     assert silent(plant) == set()
+    plant.check(at(6.6))
+    assert silent(plant) == {("silent_camera", "c9", "open")}
+
+
+def test_a_camera_that_is_never_expected_is_no_alert(plant: HourlyPlant) -> None:
+    """Its alert is over at once, and none comes."""
+    plant.put([Seen(at(hour), "c2") for hour in (9, 10, 11, 12)])
+    plant.check(at(10.9))
+    assert silent(plant) == {("silent_camera", "c1", "open")}
+    expect(plant, "c*", "never")
+    assert silent(plant) == {("silent_camera", "c1", "resolved")}
+    plant.check(at(12.9))
+    assert silent(plant) == {("silent_camera", "c1", "resolved")}
+    said = plant.conn.execute("select who, action, detail from ops.audit_log")
+    camera = {"camera": "c1", "expected": "never"}
+    assert said.fetchall()[0] == ("ann", "camera expect", camera)
 
 
 def test_outside_shifts_or_with_late_metrics_nobody_is_silent(

@@ -28,6 +28,12 @@ def test_thresholds_are_set_shown_and_noted(dsn: str, conn: Connection) -> None:
     ]
 
 
+def test_showing_thresholds_makes_no_site(dsn: str, conn: Connection) -> None:
+    result = floorpulse(dsn, "drift", "set", "plnat", exit_code=1)
+    assert "no site 'plnat'" in result.stderr
+    assert conn.execute("select count(*) from floor.sites").fetchone() == (0,)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

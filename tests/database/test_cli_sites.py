@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sql.connect import Connection
 from tests.support.cli import floorpulse, json_of
 
 pytestmark = pytest.mark.plain
@@ -121,3 +122,21 @@ def test_an_unknown_site_is_one_sentence(dsn: str, arguments: tuple[str, ...]) -
     assert "no site 'nowhere'" in result.stderr
     assert "site list" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_cameras_are_listed_and_expected(dsn: str, conn: Connection) -> None:
+    floorpulse(dsn, "site", "set", "plant")
+    key = "(select site_key from floor.sites)"
+    conn.execute(f"select floor.register_cameras({key}, '{{cam_1,cam-2}}')".encode())
+    expect = ("camera", "expect", "plant")
+    assert json_of(dsn, *expect, "cam_*", "always", "--by", "ann")["cameras"] == [
+        "cam_1"
+    ]
+    before, after = json_of(dsn, "camera", "list", "--site", "plant")["cameras"]
+    assert (before["expected"], before["expected_by"]) == ("learned", None)
+    assert (after["expected"], after["expected_by"]) == ("always", "ann")
+    assert "cam_1" in floorpulse(dsn, "camera", "list").stdout
+    unknown = floorpulse(dsn, *expect, "cam-3", "never", exit_code=1)
+    assert "floorpulse camera list" in unknown.stderr
+    wrong = floorpulse(dsn, *expect, "cam-2", "sometimes", exit_code=2)
+    assert "always, learned, never" in wrong.stderr

@@ -127,6 +127,11 @@ def test_what_cannot_be_is_refused(
     assert {"error", "message"} <= found.json().keys()
 
 
+def test_a_body_that_is_no_json(api: httpx.Client) -> None:
+    found = api.post(PATH, content=b"{", headers={"content-type": "application/json"})
+    assert (found.status_code, found.json()["error"]) == (400, "bad_json")
+
+
 def test_a_key_may_what_it_says_and_of_its_sites(
     common_dsn: str, api: httpx.Client
 ) -> None:

@@ -241,6 +241,8 @@ def test_a_version_that_nobody_sent(dsn: str, plant: Plant) -> None:
     said = ("request", "plant", "--model", "v9")
     result = floorpulse(dsn, "retraining", *said, exit_code=2)
     assert "no model version 'v9'. It has v1" in result.stderr
+    result = floorpulse(dsn, "retraining", "request", "plant", exit_code=2)
+    assert "names its model version: say which, of v1" in result.stderr
     assert plant.look() == []
     with pytest.raises(UnknownRequest):
         move(plant.conn, 5, "approved", "Ann")

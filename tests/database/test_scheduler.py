@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scheduler.job import Detail, Job, Work
-from scheduler.jobs import JOBS
+from scheduler.jobs import JOBS, REFRESH
 from scheduler.leader import Leader
 from scheduler.service import run, take_over
 from sql.connect import Connection, connect
@@ -289,6 +289,27 @@ def test_a_long_query_is_cancelled_when_the_scheduler_ends(
         time.sleep(0.3)
     row = conn.execute("select ok, error, detail ? 'abandoned' from ops.job_runs")
     assert row.fetchall() == [(False, "the scheduler was stopped", True)]
+
+
+@pytest.mark.plain
+def test_a_refresh_that_is_cancelled_is_told_in_a_line(
+    dsn: str, conn: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    conn.execute("select floor.register_site('plant', false)")
+    running = (
+        "select count(*) from ops.job_runs where job = 'refresh' and site_id = 'plant'"
+        " and finished_at is null"
+    )
+    with connect(dsn) as other, other.transaction():
+        other.execute("lock table floor.dirty in access exclusive mode")
+        with scheduling(dsn, (REFRESH,)):
+            wait_until(lambda: one(conn, running) == 1)
+            time.sleep(0.3)
+    errors = "select string_agg(error, ';') from ops.job_runs where site_id = 'plant'"
+    assert one(conn, errors) == (
+        "cancelled; what is committed stays, the rest is for the next refresh"
+    )
+    assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
 
 
 @pytest.mark.plain

@@ -71,6 +71,7 @@ def test_what_a_trainer_gets(
     assert 0.1 < manifest["counts"]["sample"] / approved.height < 0.3
     assert manifest["counts"]["events"] == approved.height
     assert manifest["counts"]["exported"] == frame.height
+    assert manifest["events_kept_from"] is None
     (file,) = manifest["files"]
     content = (folder / file["name"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == file["sha256"]
@@ -93,6 +94,22 @@ def test_what_a_trainer_gets(
     assert (Path(again["folder"]) / file["name"]).read_bytes() == content
     anew = json_of(dsn, "retraining", "export", "1", "--output", str(tmp_path))
     assert anew["counts"]["events"] > manifest["counts"]["events"]
+
+
+@pytest.mark.plain
+@pytest.mark.usefixtures("approved")
+def test_it_tells_from_when_on_events_were_kept(
+    conn: Connection, tmp_path: Path
+) -> None:
+    midnight = datetime(2026, 11, 9, tzinfo=UTC)
+    conn.execute(
+        "insert into floor.retention (site_key, kept_from)"
+        " select site_key, %s from floor.sites",
+        (midnight,),
+    )
+    done = export(conn, 1, Wish(tmp_path), "ann")
+    kept_from = midnight - timedelta(days=3)
+    assert done.manifest["events_kept_from"] == kept_from.isoformat()
 
 
 @pytest.mark.plain

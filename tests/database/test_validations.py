@@ -225,6 +225,13 @@ def test_one_stands_however_many_say_so_at_once(dsn: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.plain
+@pytest.mark.parametrize("what", ["accuracy", "list"])
+def test_a_site_that_is_not_there(common_dsn: str, what: str) -> None:
+    result = floorpulse(common_dsn, "validations", what, "--site", "moon", exit_code=1)
+    assert "no site 'moon'" in result.stderr
+
+
+@pytest.mark.plain
 def test_wilson_is_scipys(conn: Connection) -> None:
     for hits, trials in ((0, 1), (1, 1), (3, 7), (49, 50), (850, 1000), (0, 300)):
         row = conn.execute("select * from floor.wilson(%s, %s)", (hits, trials))

@@ -70,7 +70,8 @@ def test_one_alert_says_what_where_since_when_how_much_and_what_to_do() -> None:
         "Since: Fri 20 Nov 14:05 (Europe/Berlin)",
         "Numbers: Last event Fri 20 Nov 14:05; 47 min of the shift without one, breaks "
         "left out; limit 30 min.",
-        "To do: Check power and network of the camera, and whether its line runs.",
+        "To do: Check power and network of the camera, and whether anybody works in "
+        "front of it. If it is not to send: `floorpulse camera expect` says so.",
         "To say that you are at it: floorpulse alerts ack 12",
         "Dashboard: https://floor.example/?site=plant-nord",
     ]
