@@ -61,7 +61,7 @@ def unknown_routes(described: Mapping[str, Mapping[str, Any]]) -> APIRouter:
     async def unknown(request: Request) -> Response:
         path = request.url.path
         found = (methods for pattern, methods in known if pattern.match(path))
-        methods = set().union(*found)
+        methods = set[str]().union(*found)
         if not methods:
             text = f"There is nothing at {path}."
             return json_answer({"error": "not_found", "message": text}, 404)

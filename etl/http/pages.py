@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from etl.http.errors import ApiError, json_answer
 
 MOST_ROWS = 10_000
+_WORDS = ("site", "from", "to", "shift", "by_date", "state", "limit", "after")
 Limit = Annotated[
     int, Query(ge=1, le=MOST_ROWS, description="Rows of a page, at the most.")
 ]
@@ -29,10 +30,13 @@ SiteOf = Annotated[
 
 
 def _only_known(request: Request) -> None:
-    """Refuse a parameter that nobody reads: its answer would be to another question."""
+    """Refuse a parameter that nobody knows: its answer would be to another question.
+
+    One client may ask all routes in the same words: those of others are let pass.
+    """
     known = list(_parameters(request.scope["route"].dependant))
     for name in request.query_params:
-        if name not in known:
+        if name not in known and name not in _WORDS:
             there = f"there are {', '.join(known)}" if known else "there is none"
             said = f"{name[:64]}: no parameter is called so here; {there}."
             raise ApiError(400, "bad_request", said)
