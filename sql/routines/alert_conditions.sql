@@ -18,7 +18,8 @@ returns table (signal text, subject text, severity text, bad boolean, detail jso
 language sql stable
 set search_path = ops, pg_temp
 as $$
--- One condition per signal and subject, whichever window says it; none without a verdict.
+-- One condition per signal and subject, whichever window says it; none without a verdict. What
+-- has sent nothing since it was last found wrong is not well: its windows only move on.
     with told as (
         select c.signal, c.model_key, c.camera_key, bool_or(c.verdict = 'drifting') as bad,
             (array_agg(jsonb_build_object(
@@ -35,8 +36,15 @@ as $$
         case when t.signal = 'rolling_low' then 'critical' else 'warning' end, t.bad, t.detail
     from told t
     where t.bad
-       or exists (select from ops.alerts a
-                  where a.site_key = p_site_key and a.signal = t.signal and a.state <> 'resolved')
+       or exists (
+           select from ops.alerts a
+           join floor.model_hourly h
+             on h.site_key = p_site_key and h.model_key = t.model_key
+            and t.camera_key in (-1, h.camera_key)
+            and h.hour > a.last_bad_at - interval '1 hour' and h.hour < p_now
+            and h.last_at > a.last_bad_at
+           where a.site_key = p_site_key and a.signal = t.signal and a.state <> 'resolved'
+             and a.subject = ops.subject_of(t.model_key, t.camera_key))
 $$;
 
 -- Replaced by ops.learn_silences: what a camera's record says is learnt once a day.

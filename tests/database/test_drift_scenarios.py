@@ -112,6 +112,27 @@ class TestHours:
         for signal in signals:
             assert ended[signal] == {"resolved"}
 
+    def test_a_lens_that_breaks_before_the_night_is_not_well_by_night(
+        self, plant: HourlyPlant
+    ) -> None:
+        """The last hour has no verdict any more, and the whole day is well: but nothing
+        was seen since. Next morning's good hours are what ends it.
+        """
+        plant.days(1, 9, camera="c1", events=120)
+        plant.put(Seen(at(10, 6 + n), "c1", events=120) for n in range(7))
+        plant.put([Seen(at(10, 13), "c1", events=120, mean=0.55)])
+        for hour in (13.75, 14, 14.25):
+            plant.check(at(10, hour))
+        assert plant.alerts()["confidence_drop"] == {"open"}
+        for hour in (15.25, 15.5, 15.75, 23):
+            plant.check(at(10, hour))
+        assert "confidence_drop" not in dict(plant.drifting("c1"))
+        assert plant.alerts()["confidence_drop"] == {"open"}
+        plant.days(11, 11, camera="c1", events=120)
+        for hour in (13, 13.25):
+            plant.check(at(11, hour))
+        assert plant.alerts()["confidence_drop"] == {"resolved"}
+
     def test_a_dim_quarter_of_an_hour_is_no_broken_lens(
         self, plant: HourlyPlant
     ) -> None:
