@@ -19,9 +19,10 @@ import psycopg
 from psycopg.errors import LockNotAvailable
 from psycopg.types.json import Jsonb
 
+from etl.batch import Batch
 from etl.door.admit import Door
 from etl.door.parts import Prepared
-from etl.files.reading import reading_of
+from etl.files.reading import Reading, reading_of
 from etl.shape.mend import UNCHANGED, Mend
 from sql.connect import Connection
 from sql.errors import BadSetting, InputError, RetryRunning
@@ -88,7 +89,15 @@ class Parked:
 
     def is_json(self) -> bool:
         """Whether it is an object of its own, and no line of a CSV."""
-        return _said(self.options).get("format", "ndjson") in _AS_JSON
+        return self.format() in _AS_JSON
+
+    def is_line(self) -> bool:
+        """Whether it is a line of a log, which may tell of several machines."""
+        return self.format() == "lines"
+
+    def format(self) -> str:
+        """What its file was."""
+        return str(_said(self.options).get("format", "ndjson"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,30 +232,18 @@ def _retry(
 ) -> None:
     """One batch: read as its file was, admitted, and marked row by row."""
     first = rows[0]
-    said = _said(first.options)
-    reading = reading_of(said)
-    is_json, is_csv = first.is_json(), said.get("format") == "csv"
-    header = header_of(first.options) if is_csv else b""
-    if is_csv and not header.strip():
-        raise InputError(
-            f"Parked rows of {first.source} cannot be read again: their load does not "
-            "tell their header; load the file again instead"
-        )
-    name = f"{first.source}.ndjson" if is_json else "parked.csv"
-    data = b"\n".join(row.raw for row in rows) + b"\n"
-    content = header.rstrip(b"\r\n") + b"\n" if is_csv else b""
-    opening = reading.opened(content + data, name, as_json=is_json)
-    block = opening.reader.read(data, 1, last=True)
-    if block.batch.records != len(rows):
-        if len(rows) > 1:
-            for row in rows:
-                _retry(door, [row], report, orders)
-            return
+    reading = reading_of(_said(first.options))
+    read = _read(rows, reading)
+    if read.records != len(rows) and len(rows) > 1:
+        for row in rows:
+            _retry(door, [row], report, orders)
+        return
+    if read.records != len(rows) and not (first.is_line() and read.records):
         # Bytes that are no record, or several: they stay what they are.
         report.read += 1
         report.add_parked({first.code: 1})
         return
-    batch, _ = reading.events(block.batch)
+    batch, _ = reading.events(read)
     batch = replace(batch, texts=orders.mend.apply(batch.texts))
     prepared = door.prepare(batch, timezone=reading.timezone, dry_run=orders.dry_run)
     if orders.dry_run:
@@ -265,6 +262,23 @@ def _retry(
     report.add_parked(admission.parked)
 
 
+def _read(rows: Sequence[Parked], reading: Reading) -> Batch:
+    """Parked rows as their file was read; InputError where nobody knows how."""
+    first = rows[0]
+    is_json, is_csv = first.is_json(), first.format() == "csv"
+    header = header_of(first.options) if is_csv else b""
+    if is_csv and not header.strip():
+        raise InputError(
+            f"Parked rows of {first.source} cannot be read again: their load does not "
+            "tell their header; load the file again instead"
+        )
+    name = f"{first.source}.ndjson" if is_json else "parked.csv"
+    data = b"\n".join(row.raw for row in rows) + b"\n"
+    content = header.rstrip(b"\r\n") + b"\n" if is_csv else b""
+    opening = reading.opened(content + data, name, as_json=is_json)
+    return opening.reader.read(data, 1, last=True).batch
+
+
 def _foresee(prepared: Prepared, report: RetryReport) -> None:
     for part in prepared.parts:
         report.read += part.read
@@ -281,10 +295,11 @@ def _mark(
 ) -> None:
     """Rows that did not break the same rule again are no longer parked as they were.
 
-    width: how many events a row may become.
+    width: how many events a row may become; a row alone may be several lines of a log.
     """
+    alone = len(rows) == 1
     again = {
-        (int(row) // width, str(code))
+        (0 if alone else int(row) // width, str(code))
         for frame in told
         for row, code in frame.select("row", "code").iter_rows()
     }

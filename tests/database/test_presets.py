@@ -192,6 +192,16 @@ def test_a_line_that_tells_of_several_machines_loses_none(
         join floor.workers w on w.worker_key = e.worker_key order by e.time, 1"""
     ).fetchall()
     assert rows == [("A", 0), ("B", 1), ("A", 1)]
+    log = "2026-03-02T10:05:00Z|A:execution|HALTED|B:execution|HALTED\n"
+    path = tmp_path / "more.shdr"
+    path.write_text(log)
+    how = ("--preset", "mtconnect", "--site", "plant")
+    assert json_of(dsn, "load", str(path), *how, exit_code=3)["parked"] == {
+        "bad_event_type": 2
+    }
+    mend = ("rejects", "retry", "--replace", "event_type:HALTED=idle")
+    assert json_of(dsn, *mend)["stored"] == 2
+    assert json_of(dsn, *mend)["read"] == 0
 
 
 @pytest.mark.plain
