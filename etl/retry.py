@@ -8,12 +8,15 @@ parked as it came. Every retry is in the audit log.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import polars as pl
+import psycopg
+from psycopg.errors import LockNotAvailable
 from psycopg.types.json import Jsonb
 
 from etl.door.admit import Door
@@ -21,11 +24,12 @@ from etl.door.parts import Prepared
 from etl.files.reading import reading_of
 from etl.shape.mend import UNCHANGED, Mend
 from sql.connect import Connection
-from sql.errors import BadSetting, InputError
+from sql.errors import BadSetting, InputError, RetryRunning
 from sql.keys import audit
 from sql.queries import load
 
 PAGE_ROWS = 10_000
+LONGEST_WAIT_S = 30.0
 # Formats whose parked rows are kept as JSON objects.
 _AS_JSON = ("ndjson", "parquet", "mtconnect")
 
@@ -66,12 +70,13 @@ class RetryReport:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """One row of ingest.rejects, and the options of the load that brought it."""
+    """One row of ingest.rejects, and the load that brought it, with its options."""
 
     reject_id: int
     code: str
     raw: bytes
     source: str
+    load_id: int | None
     options: str
 
     def reading(self) -> tuple[str, str, bool]:
@@ -96,9 +101,12 @@ class Orders:
 
 
 def retry(dsn: str, which: Filter, orders: Orders) -> RetryReport:
-    """Send what stands parked through the door again; who and how is kept."""
+    """Send what stands parked through the door again; who and how is kept.
+
+    Raises RetryRunning where another one does not end.
+    """
     report = RetryReport()
-    with Door(dsn) as door:
+    with Door(dsn) as door, _written_down(door, which, orders, report):
         after, until = 0, _last(door)
         while page := parked_rows(
             door.conn, which, after=after, until=until, limit=PAGE_ROWS
@@ -109,11 +117,35 @@ def retry(dsn: str, which: Filter, orders: Orders) -> RetryReport:
                 together = list(rows)
                 for batch in [[row] for row in together] if alone else [together]:
                     _retry(door, batch, report, orders)
-        if not orders.dry_run:
-            subject, mended = which.site or "all sites", orders.mend.told()
-            told = which.values() | asdict(report) | {"mended": mended}
-            audit(door.conn, orders.who, "rejects.retry", subject, told)
     return report
+
+
+@contextmanager
+def _written_down(
+    door: Door, which: Filter, orders: Orders, report: RetryReport
+) -> Iterator[None]:
+    """Alone, and in the audit log however it ends; a dry run needs neither."""
+    if orders.dry_run:
+        yield
+        return
+    try:
+        with door.conn.transaction():
+            wait = {"wait": f"{LONGEST_WAIT_S}s"}
+            door.conn.execute(load("rejects")["wait_so_long"], wait)
+            door.conn.execute(load("rejects")["alone"])
+    except LockNotAvailable as error:
+        raise RetryRunning from error
+    told: dict[str, Any] = which.values() | {"mended": orders.mend.told()}
+    subject = which.site or "all sites"
+    try:
+        yield
+    except BaseException as error:
+        told |= asdict(report) | {"error": str(error) or type(error).__name__}
+        # A database that is gone has the rows' own marks, and no more.
+        with suppress(psycopg.Error):
+            audit(door.conn, orders.who, "rejects.retry", subject, told)
+        raise
+    audit(door.conn, orders.who, "rejects.retry", subject, told | asdict(report))
 
 
 def parked_rows(
@@ -206,10 +238,13 @@ def _retry(
     opening = reading.opened(content + data, name, as_json=is_json)
     block = opening.reader.read(data, 1, last=True)
     if block.batch.records != len(rows):
-        # Bytes that are no record, or several, by themselves.
         if len(rows) > 1:
             for row in rows:
                 _retry(door, [row], report, orders)
+            return
+        # Bytes that are no record, or several: they stay what they are.
+        report.read += 1
+        report.add_parked({first.code: 1})
         return
     batch, _ = reading.events(block.batch)
     batch = replace(batch, texts=orders.mend.apply(batch.texts))
@@ -217,13 +252,17 @@ def _retry(
     if orders.dry_run:
         _foresee(prepared, report)
         return
-    admission = door.commit(prepared, first.source)
+    prepared = replace(prepared, load_id=first.load_id)
+    # With its mark in one transaction: killed in between, a row would come in twice, if
+    # it is mended in another way next time.
+    with door.conn.transaction():
+        admission = door.commit(prepared, first.source)
+        _mark(door, rows, admission.told, reading.width, orders)
     report.read += admission.read
     report.stored += admission.stored
     report.duplicates += admission.duplicates
     report.conflicts += admission.conflicts
     report.add_parked(admission.parked)
-    _mark(door, rows, admission.told, reading.width, orders)
 
 
 def _foresee(prepared: Prepared, report: RetryReport) -> None:
@@ -252,5 +291,4 @@ def _mark(
     done = [row.reject_id for at, row in enumerate(rows) if (at, row.code) not in again]
     how = orders.mend.told()
     marked = {"reject_ids": done, "who": orders.who, "mended": how and Jsonb(how)}
-    door.conn.execute(load("rejects")["inherit_load"], marked)
     door.conn.execute(load("rejects")["mark_retried"], marked)
