@@ -29,20 +29,40 @@ _ANSWER_S = 2.0
 
 async def require_tls(address: Address) -> None:
     """BrokerError, where TLS is wanted and somebody answers who speaks without it."""
-    host, port = address.hosts[0]
     said = b""
     with suppress(OSError, asyncio.TimeoutError):
-        opening = asyncio.open_connection(host, port or _PORTS[address.kind])
-        reader, writer = await asyncio.wait_for(opening, _ANSWER_S)
-        try:
-            writer.write(_GREETINGS[address.kind])
-            said = await asyncio.wait_for(reader.read(1), _ANSWER_S)
-        finally:
-            writer.close()
+        said = await _answer(address, None)
     if said and said[0] not in _TLS_RECORDS:
         raise BrokerError(
             f"{address.place} speaks no TLS, and the URL wants it: check both"
         )
+
+
+async def require_trust(address: Address, context: ssl.SSLContext) -> None:
+    """BrokerError, where one side of TLS does not trust the other."""
+    with suppress(OSError, asyncio.TimeoutError):
+        try:
+            await _answer(address, context)
+        except ssl.SSLError as error:
+            refused = unanswered(address, error)
+            if not isinstance(refused, BrokerGone):
+                raise refused from error
+
+
+async def _answer(address: Address, context: ssl.SSLContext | None) -> bytes:
+    """The first byte of what is answered to a greeting: TLS 1.3 tells only then that
+
+    the client is not trusted.
+    """
+    host, port = address.hosts[0]
+    port = port or _PORTS[address.kind]
+    opening = asyncio.open_connection(host, port, ssl=context)
+    reader, writer = await asyncio.wait_for(opening, _ANSWER_S)
+    try:
+        writer.write(_GREETINGS[address.kind])
+        return await asyncio.wait_for(reader.read(1), _ANSWER_S)
+    finally:
+        writer.close()
 
 
 def unanswered(address: Address, error: BaseException) -> BrokerError:

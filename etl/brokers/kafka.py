@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
-from etl.brokers.absent import require_tls
-from etl.brokers.stream import IDLE_S, Message
+from etl.brokers.absent import require_tls, require_trust
+from etl.brokers.stream import IDLE_S, Message, Portions
 from etl.brokers.url import Address
 from sql.errors import BadSetting, BrokerError, BrokerGone
 
 T = TypeVar("T")
 # What fails is told by us; in between nobody is asked twenty times a second.
 _QUIET = {"log_level": 2, "reconnect.backoff.ms": 500}
+# What the client fetches ahead, and at once: more only where one message is larger.
+_BOUNDED = {"queued.max.messages.kbytes": 16_384, "fetch.max.bytes": 8 << 20}
+_LARGEST_PORTION = 5_000
 # A group that is new begins with what is there; nothing is committed by itself.
 _ALWAYS = {
     "enable.auto.commit": False,
@@ -56,6 +62,7 @@ class KafkaStream:
         self._thread = ThreadPoolExecutor(1, "kafka")
         self._error: BrokerError | None = None
         self._reason: KafkaError | None = None
+        self._portions = Portions(_LARGEST_PORTION)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -108,12 +115,27 @@ class KafkaStream:
 
     async def take(self, most: int, wait_s: float) -> list[Message]:
         """As Stream.take."""
-        records = await self._in_thread(lambda: self._client.consume(1, IDLE_S))
-        if records and most > 1:
-            rest = most - len(records)
-            records += await self._in_thread(lambda: self._client.consume(rest, wait_s))
+        messages = await self._in_thread(lambda: self._portion(1, IDLE_S))
+        if messages and most > 1:
+            messages = await self._in_thread(lambda: self._more(messages, most, wait_s))
         if self._error is not None:
             raise self._error
+        return messages
+
+    def _more(self, messages: list[Message], most: int, wait_s: float) -> list[Message]:
+        """These and what comes for so long, until it is enough."""
+        until = time.monotonic() + wait_s
+        while asked := self._portions.count(messages, most):
+            left_s = max(until - time.monotonic(), 0)
+            found = self._portion(asked, left_s)
+            self._portions.came(found)
+            messages += found
+            if not left_s:
+                break
+        return messages
+
+    def _portion(self, most: int, wait_s: float) -> list[Message]:
+        records = self._client.consume(most, wait_s)
         return [self._message(record) for record in records if _is_record(record)]
 
     def _message(self, record: Record) -> Message:
@@ -174,6 +196,21 @@ def _is_no_trust(error: KafkaError) -> bool:
     return error.code() == KafkaError._SSL and "Disconnected" not in error.str()
 
 
+def _context(address: Address) -> ssl.SSLContext:
+    """What TLS trusts and shows, as its client has it: to ask why it was refused."""
+    given = address.options
+    context = ssl.create_default_context(cafile=given.get("ssl.ca.location"))
+    if given.get("enable.ssl.certificate.verification") == "false":
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if given.get("ssl.endpoint.identification.algorithm") == "none":
+        context.check_hostname = False
+    if "ssl.certificate.location" in given:
+        password = given.get("ssl.key.password", "")
+        files = given["ssl.certificate.location"], given.get("ssl.key.location")
+        context.load_cert_chain(*files, password)
+    return context
+
+
 def _told(error: KafkaError) -> BrokerError:
     kind = BrokerError if error.code() in _REFUSED else BrokerGone
     return kind(f"Kafka: {error.str()}")
@@ -197,7 +234,7 @@ async def open_kafka(address: Address, group: str, name: str) -> KafkaStream:
     if address.user is not None:
         own |= {"sasl.username": address.user, "sasl.password": address.password or ""}
     try:
-        client = Client(_QUIET | address.given() | own | _ALWAYS)
+        client = Client(_QUIET | _BOUNDED | address.given() | own | _ALWAYS)
     except KafkaException as error:
         raise BadSetting(f"Kafka: {error.args[0].str()}") from error
     stream.append(KafkaStream(client, address.path))
@@ -207,5 +244,8 @@ async def open_kafka(address: Address, group: str, name: str) -> KafkaStream:
         await stream[0].close([])
         if "ssl" in address.options.get("security.protocol", "").lower():
             await require_tls(address)
+            # Where its client reads certificates in a way of its own, it is waited for.
+            with suppress(OSError):
+                await require_trust(address, _context(address))
         raise
     return stream[0]

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import nats
@@ -27,8 +28,15 @@ from sql.errors import BrokerError, BrokerGone
 ACK_WAIT_S = 60
 # Of all processes of a group together.
 MOST_UNACKNOWLEDGED = 100_000
-# As large as the largest message that a server can be told to allow.
-LARGEST_PULL = 64 << 20
+# Of bytes that are asked for at once. A server cuts a client for which more than
+# max_pending (64 MB unless it says otherwise) waits in it, or which has not read what
+# waits within write_deadline (10 s).
+FIRST_PULL = 8 << 20
+LEAST_PULL = 256 << 10
+# The largest message that a server can be told to allow, with its subjects.
+LARGEST_PULL = 65 << 20
+# A connection that lasted for so long did not end for what was asked for.
+_LONG_S = 600.0
 _PULL_S = 10.0
 _CLOSE_S = 1.0
 _AGAIN_S = 0.2
@@ -37,6 +45,7 @@ _LOST = (nats.errors.Error, OSError, asyncio.TimeoutError)
 # Statuses that end one pull and no more.
 _NO_MESSAGES, _TIMEOUT, _CONFLICT, _NOBODY = "404", "408", "409", "503"
 _FATAL = ("Consumer Deleted", "Consumer is push based", "Consumer not found")
+_FULL = "Message Size Exceeds MaxBytes"
 
 
 class _NoTls(nats.errors.Error):
@@ -63,17 +72,56 @@ class _Secured(Client):
         return super()._connect_command()
 
 
+@dataclass
+class Pull:
+    """What is on its way: one pull at a time; its size outlives the connection.
+
+    size: bytes to ask for; asked, left: messages; number: which pull it is.
+    """
+
+    size: int = FIRST_PULL
+    asked: int = 0
+    left: int = 0
+    number: int = 0
+
+    def begin(self, most: int) -> None:
+        """The next one."""
+        self.number += 1
+        self.asked = self.left = most
+
+    def full(self) -> bool:
+        """It ends before a message that has no room in it: the next may need more.
+
+        False: nothing larger can be asked for.
+        """
+        before = self.size
+        if self.left == self.asked:
+            self.size = min(2 * self.size, LARGEST_PULL)
+        is_well = self.left < self.asked or self.size > before
+        self.left = 0
+        return is_well
+
+    def cut(self, lived_s: float) -> None:
+        """The connection ended after so long: perhaps it was too much at once."""
+        if self.left > 0:
+            before = self.size if lived_s < _LONG_S else FIRST_PULL
+            self.size = max(before // 2, LEAST_PULL)
+        self.left = 0
+
+
 class NatsStream:
     """See Stream. Pulls ahead: a batch is on its way while one is worked on."""
 
-    def __init__(self, client: Client, address: Address, group: str, most: int) -> None:
-        self._client, self._js = client, client.jetstream()
+    def __init__(
+        self, client: Client, address: Address, group: str, most: int, pull: Pull
+    ) -> None:
+        self._client, self._js, self._pull = client, client.jetstream(), pull
         self._stream, _, self._subject = address.path.partition("/")
         self._group, self._most = group, most
         self._inbox = Inbox()
         self._reply = client.new_inbox()
         self._listening: Subscription | None = None
-        self._due, self._pulled_at = 0, 0.0
+        self._opened_at, self._pulled_at = time.monotonic(), 0.0
 
     async def begin(self) -> None:
         """Find or make the consumer, and listen."""
@@ -83,7 +131,7 @@ class NatsStream:
             config = await self._make()
         _require_fit(config, self._subject)
         self._listening = await self._client.subscribe(
-            self._reply, cb=self._came, pending_msgs_limit=-1
+            f"{self._reply}.*", cb=self._came, pending_msgs_limit=-1
         )
 
     async def _make(self) -> api.ConsumerConfig:
@@ -105,47 +153,61 @@ class NatsStream:
             ) from error
 
     async def _came(self, msg: Msg) -> None:
+        again = False
         if msg.headers is not None and "Status" in msg.headers and not msg.reply:
-            self._status(msg.headers)
-            return
-        self._due -= 1
-        self._inbox.put(Message(msg.data, f"nats:{msg.subject}", msg.reply))
+            again = self._status(msg.headers, msg.subject)
+        else:
+            self._pull.left -= 1
+            again = self._pull.left <= 0
+            self._inbox.put(Message(msg.data, f"nats:{msg.subject}", msg.reply))
+        if again:
+            with suppress(BrokerGone):
+                await self._ask()
 
-    def _status(self, headers: dict[str, str]) -> None:
+    def _status(self, headers: dict[str, str], subject: str) -> bool:
+        """Whether it is the end of our pull, and one that lets us ask again at once."""
         code, said = headers["Status"], headers.get("Description", "")
-        if code in (_NO_MESSAGES, _TIMEOUT, _CONFLICT):
-            self._due = 0
-            if said.startswith(_FATAL):
-                self._inbox.fail(BrokerGone(f"NATS: {said}"))
-        elif code == _NOBODY:
+        if code == _NOBODY:
             self._inbox.fail(BrokerGone("NATS: JetStream does not answer"))
+        if code == _CONFLICT and said.startswith(_FATAL):
+            self._inbox.fail(BrokerGone(f"NATS: {said}"))
+        # One that was taken for lost may still be answered.
+        if subject != f"{self._reply}.{self._pull.number}":
+            return False
+        if code == _CONFLICT and said == _FULL:
+            return self._pull.full()
+        if code in (_NO_MESSAGES, _TIMEOUT, _CONFLICT):
+            self._pull.left = 0
+        return code == _TIMEOUT
 
     def lost(self) -> None:
         """The connection has ended."""
+        self._pull.cut(time.monotonic() - self._opened_at)
         self._inbox.fail(BrokerGone("The connection to NATS was lost"))
 
     async def take(self, most: int, wait_s: float) -> list[Message]:
         """As Stream.take."""
-        await self._pull()
+        await self._ask()
         messages = await self._inbox.take(most, wait_s)
-        await self._pull()
+        await self._ask()
         return messages
 
-    async def _pull(self) -> None:
-        """Ask for more where little is on its way; forget a pull that was lost."""
+    async def _ask(self) -> None:
+        """For more where nothing is on its way; forget a pull that was lost."""
         now = time.monotonic()
-        if self._due and now > self._pulled_at + 2 * _PULL_S:
-            self._due = 0
-        if self._due > self._most // 2 or self._inbox.holds(self._most):
+        is_lost = now > self._pulled_at + 2 * _PULL_S
+        if (self._pull.left > 0 and not is_lost) or self._inbox.holds(self._most):
             return
         asked = {
             "batch": self._most,
-            "max_bytes": LARGEST_PULL,
+            "max_bytes": self._pull.size,
             "expires": int(_PULL_S * 1e9),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._group}"
-        self._due, self._pulled_at = self._due + self._most, now
-        await self._send(subject, json.dumps(asked).encode(), self._reply)
+        self._pull.begin(self._most)
+        self._pulled_at = now
+        reply = f"{self._reply}.{self._pull.number}"
+        await self._send(subject, json.dumps(asked).encode(), reply)
 
     async def _send(self, subject: str, data: bytes = b"", reply: str = "") -> None:
         self._inbox.check()
@@ -169,6 +231,7 @@ class NatsStream:
 
     async def close(self, unfinished: Sequence[Message]) -> None:
         """As Stream.close; what is given back comes at once, to whoever asks first."""
+        self._pull.left = 0
         try:
             if self._client.is_connected:
                 await self._give_back(unfinished)
@@ -208,8 +271,13 @@ def _require_fit(config: api.ConsumerConfig, subject: str) -> None:
         raise BrokerError(f"The consumer {name!r} does not fit: {said}. Use --group")
 
 
-async def open_nats(address: Address, group: str, name: str, most: int) -> NatsStream:
-    """Connect to a server or a cluster, to STREAM or STREAM/subject."""
+async def open_nats(
+    address: Address, group: str, name: str, most: int, pull: Pull | None = None
+) -> NatsStream:
+    """Connect to a server or a cluster, to STREAM or STREAM/subject.
+
+    pull: what the connections before have taught on how much may come at once.
+    """
     client = _Secured() if address.secure else Client()
     stream: list[NatsStream] = []
     # The latest of what failed: the client itself then tells of its consequence only.
@@ -230,7 +298,7 @@ async def open_nats(address: Address, group: str, name: str, most: int) -> NatsS
             **_options(address, name),
         )
         reasons.clear()
-        stream.append(NatsStream(client, address, group, most))
+        stream.append(NatsStream(client, address, group, most, pull or Pull()))
         await stream[0].begin()
     except _LOST as error:
         # What was opened before it failed stays open else. TLS may wait for its end.

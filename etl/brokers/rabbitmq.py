@@ -40,7 +40,12 @@ _REFUSED = (
 )
 # How its client tells that a virtual host is not there, or not for us.
 _NOT_OPENED = "Connection.OpenOk"
-_MOST_PREFETCHED = 65_535
+# How many messages may be here without being acknowledged, and of how many bytes as
+# far as those before them tell.
+_FIRST_PREFETCHED, _LEAST_PREFETCHED, _MOST_PREFETCHED = 32, 4, 65_535
+_PREFETCHED_BYTES = 32 << 20
+# Where small ones were followed by large ones: all is given back, and begun anew.
+_LARGEST_INBOX = 64 << 20
 
 
 class RabbitStream:
@@ -50,6 +55,9 @@ class RabbitStream:
         self._connection, self._name, self._most = connection, queue, most
         self._inbox = Inbox()
         self._channel: AbstractChannel | None = None
+        self._queue: AbstractQueue | None = None
+        self._tag: str | None = None
+        self._prefetched = 0
         self._asking: AbstractChannel | None = None
         self._held = 0
 
@@ -61,11 +69,33 @@ class RabbitStream:
         except ChannelNotFoundEntity:
             channel = await self._connection.channel()
             queue = await self._made(channel)
-        await channel.set_qos(prefetch_count=min(_MOST_PREFETCHED, 2 * self._most))
         channel.close_callbacks.add(self._lost)
         self._connection.close_callbacks.add(self._lost)
-        self._channel = channel
-        await queue.consume(self._came)
+        self._channel, self._queue = channel, queue
+        await self._listen(_FIRST_PREFETCHED)
+
+    async def _listen(self, count: int) -> None:
+        """From now on so many messages may be here without being acknowledged.
+
+        The broker counts them, not their bytes, and for a new consumer only.
+        """
+        if self._channel is None or self._queue is None:
+            return
+        if self._tag is not None:
+            await self._queue.cancel(self._tag)
+        await self._channel.set_qos(prefetch_count=count)
+        self._tag = await self._queue.consume(self._came)
+        self._prefetched = count
+
+    async def _fit(self, messages: Sequence[Message]) -> None:
+        """Let more or fewer come at once, as these are small or large."""
+        size = sum(len(message.payload) for message in messages)
+        fitting = len(messages) * _PREFETCHED_BYTES // max(size, 1)
+        most = min(_MOST_PREFETCHED, 2 * self._most)
+        count = max(_LEAST_PREFETCHED, min(fitting, most))
+        now = self._prefetched
+        if 2 * count <= now or now < count >= min(2 * now, most):
+            await self._listen(count)
 
     async def _made(self, channel: AbstractChannel) -> AbstractQueue:
         return await channel.declare_queue(
@@ -76,13 +106,22 @@ class RabbitStream:
         self._held += 1
         source = f"amqp:{message.routing_key or self._name}"
         self._inbox.put(Message(message.body, source, message))
+        if self._inbox.size > _LARGEST_INBOX:
+            said = "RabbitMQ: messages have become too large for so many at once"
+            self._inbox.fail(BrokerGone(said))
 
     def _lost(self, _sender: Any, error: BaseException | None = None) -> None:
         self._inbox.fail(BrokerGone(f"The connection to RabbitMQ was lost: {error}"))
 
     async def take(self, most: int, wait_s: float) -> list[Message]:
         """As Stream.take."""
-        return await self._inbox.take(most, wait_s)
+        messages = await self._inbox.take(most, wait_s)
+        if messages:
+            try:
+                await self._fit(messages)
+            except _LOST as error:
+                raise BrokerGone(f"RabbitMQ: {error}") from error
+        return messages
 
     async def acknowledge(self, messages: Sequence[Message]) -> None:
         """As Stream.acknowledge: the last tag stands for all before it."""

@@ -22,13 +22,15 @@ from redis.exceptions import (
 )
 
 from etl.brokers.absent import require_tls, unanswered
-from etl.brokers.stream import IDLE_S, Message
+from etl.brokers.stream import IDLE_S, Message, Portions
 from etl.brokers.url import Address
 from sql.errors import BrokerError, BrokerGone
 
 # What another process has held for so long without a sign of life is taken over.
 CLAIM_AFTER_S = 60.0
 _CLAIM_EVERY_S = 10.0
+# Entries in one answer, which is in memory as a whole.
+_LARGEST_PORTION = 500
 _LOST = (RedisError, OSError, asyncio.TimeoutError)
 # Answers that time may mend: a replica that becomes the primary, memory that is freed.
 _PASSING = (ReadOnlyError, ClusterDownError, TryAgainError, OutOfMemoryError)
@@ -44,6 +46,7 @@ class RedisStream:
         # Own pending entries come first, from the oldest on; then new ones (">").
         self._after = b"0"
         self._claim_at = time.monotonic()
+        self._portion = Portions(_LARGEST_PORTION)
 
     async def begin(self) -> None:
         """Make the group, and the stream where there is none yet."""
@@ -56,12 +59,24 @@ class RedisStream:
     async def take(self, most: int, wait_s: float) -> list[Message]:
         """As Stream.take."""
         try:
-            messages = await self._read(most, int(IDLE_S * 1000))
-            if messages and len(messages) < most:
+            messages = await self._portions([], most, int(IDLE_S * 1000))
+            if messages and self._portion.count(messages, most):
                 await asyncio.sleep(wait_s)
-                messages += await self._read(most - len(messages), None)
+                messages = await self._portions(messages, most, None)
         except _LOST as error:
             raise BrokerGone(f"Redis: {error}") from error
+        return messages
+
+    async def _portions(
+        self, messages: list[Message], most: int, block_ms: int | None
+    ) -> list[Message]:
+        """These and what there is beside them, until it is enough."""
+        while asked := self._portion.count(messages, most):
+            found = await self._read(asked, block_ms)
+            self._portion.came(found)
+            messages, block_ms = [*messages, *found], None
+            if len(found) < asked:
+                break
         return messages
 
     async def _read(self, most: int, block_ms: int | None) -> list[Message]:

@@ -15,6 +15,9 @@ IDLE_S = 0.5
 _LOOK_S = 0.01
 # Of payloads: what waits to be taken, and what is taken at once, beyond one message.
 MOST_BYTES = 16 << 20
+# Of payloads in one portion, and how many messages the first one has at most.
+PORTION_BYTES = 4 << 20
+FIRST_PORTION = 16
 
 
 @dataclass(slots=True)
@@ -57,6 +60,31 @@ class Reader(Protocol):
     publish: Callable[[str, bytes], None] | None
 
 
+class Portions:
+    """How many messages to ask for, where a broker counts them and not their bytes.
+
+    From few to ever more, as the largest portion of late lets expect; so messages that
+    grow of a sudden are at most one portion that is too large.
+    """
+
+    def __init__(self, largest: int) -> None:
+        self._largest, self._next = largest, FIRST_PORTION
+
+    def count(self, messages: Sequence[Message], most: int) -> int:
+        """For the next portion of a take that has these; 0: it has enough."""
+        left = MOST_BYTES - sum(len(each.payload) for each in messages)
+        if left <= 0:
+            return 0
+        return min(self._next, most - len(messages))
+
+    def came(self, messages: Sequence[Message]) -> None:
+        """Learn from a portion."""
+        if messages:
+            size = sum(len(each.payload) for each in messages)
+            fit = len(messages) * PORTION_BYTES // max(size, 1)
+            self._next = max(1, min(fit, 4 * self._next, self._largest))
+
+
 class Inbox:
     """Messages that a client pushes, waiting to be taken; all in the loop's thread."""
 
@@ -70,8 +98,15 @@ class Inbox:
         """Whether so many messages wait, or as many bytes as may."""
         return len(self._messages) >= most or self._bytes >= MOST_BYTES
 
+    @property
+    def size(self) -> int:
+        """Bytes of what waits."""
+        return self._bytes
+
     def put(self, message: Message) -> None:
-        """One more."""
+        """One more; none where the connection is lost."""
+        if self._error is not None:
+            return
         self._messages.append(message)
         self._bytes += len(message.payload)
         if not self._came.is_set():
@@ -80,7 +115,7 @@ class Inbox:
     def fail(self, error: Exception) -> None:
         """The connection is lost: what was not taken must not be taken any more."""
         self._error = self._error or error
-        self._messages.clear()
+        self.left()
         self._came.set()
 
     def check(self) -> None:

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from etl.door.admit import Door
+from tests.support.brokers import Broker, rabbitmq_broker
+from tests.support.certificates import Certificates, make_certificates
 from tests.support.http import serving
 
 
@@ -30,3 +32,16 @@ def api(dsn: str) -> Iterator[httpx.Client]:
     """A client of the HTTP API on this test's own database."""
     with serving(dsn) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority of ours, a server and a client that it vouches for."""
+    return make_certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(certificates: Certificates) -> Iterator[Broker]:
+    """One for all tests, in clear and over TLS: it takes some seconds to start."""
+    with rabbitmq_broker(certificates) as broker:
+        yield broker

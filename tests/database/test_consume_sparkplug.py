@@ -14,8 +14,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from etl.brokers.sparkplug import PAYLOAD, Sparkplug
-from tests.database.test_consume import consume, one, subscribe
 from tests.support.brokers import MOSQUITTO, Broker, mqtt_broker
+from tests.support.consuming import consume, subscribe
+from tests.support.database import one
 from tests.support.local_server import wait_until
 from tests.support.mqtt import mqtt_publish
 

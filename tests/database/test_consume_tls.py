@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nats
@@ -14,17 +15,22 @@ import pytest
 import redis
 from nats.js import api
 
-from sql.errors import BrokerError
-from tests.database.test_consume import consume, one, payloads, subscribe
+from etl.brokers.choose import opening
+from etl.brokers.url import parse_url
+from sql.errors import BrokerError, BrokerGone
 from tests.support.brokers import (
+    BROKERS,
     MOSQUITTO,
     Broker,
     folder_of,
-    nats_broker,
+    kafka_broker,
     program,
     running,
 )
 from tests.support.certificates import Certificates, make_certificates
+from tests.support.consuming import consume, payloads, subscribe
+from tests.support.database import one
+from tests.support.late import led_to
 from tests.support.mqtt import mqtt_publish
 from tests.support.ports import free_port
 
@@ -33,7 +39,7 @@ pytestmark = [
     pytest.mark.xdist_group("brokers"),
 ]
 # Beside the listener that a test publishes to: one that wants a client's certificate.
-SECURED = """
+MOSQUITTO_TLS = """
 listener {secured} 127.0.0.1
 cafile {tls}/ca.pem
 certfile {tls}/server.pem
@@ -42,18 +48,13 @@ require_certificate true
 """
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("tls"))
-
-
 @contextmanager
 def secured_mqtt(tls: Certificates) -> Iterator[Broker]:
     port, secured = free_port(), free_port()
     with folder_of("mqtt") as folder:
         config = folder / "mosquitto.conf"
         said = MOSQUITTO.format(port=port, folder=folder)
-        config.write_text(said + SECURED.format(secured=secured, tls=tls.folder))
+        config.write_text(said + MOSQUITTO_TLS.format(secured=secured, tls=tls.folder))
         with running([program("mqtt"), "-c", str(config)], secured, folder):
             url = f"mqtts://127.0.0.1:{secured}/floor/#?{tls.query()}"
             yield Broker("mqtt", url, lambda sent: mqtt_publish(port, sent))
@@ -107,40 +108,130 @@ def secured_nats(tls: Certificates) -> Iterator[Broker]:
             yield Broker("nats", url, lambda sent: asyncio.run(publish(list(sent))))
 
 
-Securing = Callable[[Certificates], AbstractContextManager[Broker]]
+SECURED: dict[str, Callable[[Certificates], AbstractContextManager[Broker]]] = {
+    "nats": secured_nats,
+    "mqtt": secured_mqtt,
+    "redis": secured_redis,
+}
+
+
+@pytest.fixture(params=[*SECURED, "rabbitmq"])
+def secured(
+    request: pytest.FixtureRequest, certificates: Certificates
+) -> Iterator[Broker]:
+    """A broker that wants a certificate of its clients, and shows one."""
+    if request.param == "rabbitmq":
+        broker = request.getfixturevalue("rabbitmq")
+        yield replace(broker, url=broker.secured)
+        return
+    with SECURED[request.param](certificates) as broker:
+        yield broker
 
 
 # paho leaves the socket of a failed handshake to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("secured", [secured_nats, secured_mqtt, secured_redis])
 def test_messages_come_where_both_sides_are_trusted(
-    secured: Securing,
+    secured: Broker,
     certificates: Certificates,
     dsn: str,
     conn: psycopg.Connection,
     tmp_path: Path,
 ) -> None:
-    with secured(certificates) as broker:
-        subscribe(broker)
-        broker.publish(payloads(20))
-        consume(dsn, broker, lambda c: c.stored >= 20)
-        assert one(conn, "select count(*) from floor.events") == 20
-        stranger = make_certificates(tmp_path)
-        trusts_another = broker.url.replace(
-            certificates.path("ca.pem"), stranger.path("ca.pem")
-        )
-        shown_another = broker.url.replace(
-            certificates.path("client"), stranger.path("client")
-        )
-        for url in (trusts_another, shown_another):
-            with pytest.raises(BrokerError):
-                consume(dsn, Broker(broker.kind, url, broker.publish), lambda _: False)
-        gc.collect()
+    subscribe(secured)
+    secured.publish(payloads(20))
+    consume(dsn, secured, lambda c: c.stored >= 20)
+    assert one(conn, "select count(*) from floor.events") == 20
+    stranger = make_certificates(tmp_path)
+    trusts_another = secured.url.replace(
+        certificates.path("ca.pem"), stranger.path("ca.pem")
+    )
+    shown_another = secured.url.replace(
+        certificates.path("client"), stranger.path("client")
+    )
+    for url in (trusts_another, shown_another):
+        with pytest.raises(BrokerError) as refused:
+            consume(dsn, replace(secured, url=url), lambda _: False)
+        assert not isinstance(refused.value, BrokerGone), refused.value
+    gc.collect()
 
 
-def test_a_nats_that_speaks_no_tls_is_told_no_password(dsn: str) -> None:
-    """Its client would go on in clear: who stands between could have it so."""
-    with nats_broker() as broker:
-        url = broker.url.replace("nats://", "nats+tls://me:secret@")
-        with pytest.raises(BrokerError, match="speaks no TLS"):
-            consume(dsn, Broker("nats", url, broker.publish), lambda _: False)
+def test_a_kafka_behind_tls_is_met_where_it_is_trusted(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """The mock cluster speaks none: what does stands before it, and asks for ours."""
+    between = free_port()
+    stranger = make_certificates(tmp_path)
+
+    def url(authority: Certificates) -> str:
+        return (
+            f"kafka://127.0.0.1:{between}/events?security.protocol=SSL"
+            f"&ssl.ca.location={authority.path('ca.pem')}"
+            f"&ssl.certificate.location={certificates.path('client.pem')}"
+            f"&ssl.key.location={certificates.path('client.key')}"
+        )
+
+    async def met(port: int) -> None:
+        serving = await asyncio.start_server(
+            led_to(port), "127.0.0.1", between, ssl=certificates.server()
+        )
+        stream = await opening(parse_url(url(certificates)), None, "one", 10)()
+        await stream.close([])
+        with pytest.raises(BrokerError, match="agree on TLS") as refused:
+            await opening(parse_url(url(stranger)), None, "one", 10)()
+        assert not isinstance(refused.value, BrokerGone), refused.value
+        serving.close()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+
+    with kafka_broker() as broker:
+        (_, port), *_ = parse_url(broker.url).hosts
+        asyncio.run(met(port or 0))
+
+
+# A URL's scheme in clear and over TLS.
+_KAFKA = "security.protocol=SASL_SSL&sasl.mechanism=PLAIN"
+OVER_TLS = {
+    "nats": ("nats:", "nats+tls:"),
+    "mqtt": ("mqtt:", "mqtts:"),
+    "redis": ("redis:", "rediss:"),
+    "rabbitmq": ("amqp:", "amqps:"),
+    "kafka": ("/events", f"/events?{_KAFKA}"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", list(OVER_TLS))
+def test_a_broker_that_speaks_no_tls_is_told_no_password(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Who stands between hears all that is said to it."""
+
+    async def told(broker: Broker) -> bytearray:
+        heard, between = bytearray(), free_port()
+        address = parse_url(broker.url)
+        (_, port), *_ = address.hosts
+        url = broker.url.replace(*OVER_TLS[kind])
+        url = url.replace("guest:guest@", "").replace(
+            f"//127.0.0.1:{port}", f"//me:secret@127.0.0.1:{between}"
+        )
+        serving = await asyncio.start_server(
+            led_to(port or 0, heard), "127.0.0.1", between
+        )
+        with pytest.raises(BrokerError, match="TLS") as refused:
+            await opening(parse_url(url), None, "one", 10)()
+        assert not isinstance(refused.value, BrokerGone), refused.value
+        serving.close()
+        # What leads there ends with both of its ends.
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+        return heard
+
+    with ExitStack() as stack:
+        if kind == "rabbitmq":
+            broker = request.getfixturevalue("rabbitmq")
+        else:
+            broker = stack.enter_context(BROKERS[kind]())
+        heard = asyncio.run(told(broker))
+    assert heard or kind == "nats"
+    assert b"secret" not in heard
+    gc.collect()

@@ -29,6 +29,7 @@ import redis
 from nats.js import api
 
 import cli
+from tests.support.certificates import Certificates
 from tests.support.local_server import ROOT, wait_until
 from tests.support.mqtt import mqtt_publish
 from tests.support.ports import free_port
@@ -62,6 +63,8 @@ class Broker:
     publish: Callable[[Sequence[bytes]], None]
     stop: Callable[[], None] = field(default=lambda: None)
     start: Callable[[], None] = field(default=lambda: None)
+    # The same over TLS, where a client's certificate is wanted.
+    secured: str = ""
 
 
 def program(kind: str) -> str:
@@ -118,11 +121,14 @@ def running(command: Sequence[str], port: int, folder: Path) -> Iterator[Server]
 
 
 @contextmanager
-def nats_broker() -> Iterator[Broker]:
+def nats_broker(settings: str = "") -> Iterator[Broker]:
     """JetStream with one stream of all subjects below `floor`."""
     port = free_port()
     with folder_of("nats") as folder:
+        config = folder / "nats.conf"
+        config.write_text(settings)
         options = ["-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder)]
+        options += ["-c", str(config)]
         with running([program("nats"), *options], port, folder) as server:
             place = f"nats://127.0.0.1:{port}"
 
@@ -206,10 +212,21 @@ def kafka_broker() -> Iterator[Broker]:
     yield Broker("kafka", f"kafka://{place.host}:{place.port}/events", send)
 
 
+# Beside the listener for everybody.
+RABBITMQ_TLS = """
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {tls.folder}/ca.pem
+ssl_options.certfile = {tls.folder}/server.pem
+ssl_options.keyfile = {tls.folder}/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+"""
+
+
 @contextmanager
-def rabbitmq_broker() -> Iterator[Broker]:
+def rabbitmq_broker(tls: Certificates | None = None) -> Iterator[Broker]:
     """RabbitMQ as root in a folder of its own; it takes some seconds to start."""
-    port, dist, names = free_port(), free_port(), free_port()
+    port, dist, names, secured = free_port(), free_port(), free_port(), free_port()
     with folder_of("rabbitmq") as folder:
         settings = {
             "RABBITMQ_NODENAME": f"fp{port}@localhost",
@@ -220,6 +237,7 @@ def rabbitmq_broker() -> Iterator[Broker]:
             "RABBITMQ_LOG_BASE": str(folder / "logs"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             "ERL_EPMD_PORT": str(names),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -228,6 +246,8 @@ def rabbitmq_broker() -> Iterator[Broker]:
             "HOME": str(folder),
         }
         (folder / "plugins").write_text("[].\n")
+        said = "" if tls is None else RABBITMQ_TLS.format(port=secured, tls=tls)
+        (folder / "rabbitmq.conf").write_text(said)
         with rabbitmq_process(settings, port, folder):
 
             async def publish_all(payloads: Sequence[bytes]) -> None:
@@ -251,8 +271,10 @@ def rabbitmq_broker() -> Iterator[Broker]:
             def send(payloads: Sequence[bytes]) -> None:
                 asyncio.run(publish_all(payloads))
 
-            url = f"amqp://guest:guest@127.0.0.1:{port}/%2F?queue=events"
-            yield Broker("rabbitmq", url, send)
+            place = "guest:guest@127.0.0.1:{}/%2F?queue=events".format
+            over_tls = f"amqps://{place(secured)}&{tls.query()}" if tls else ""
+            url = f"amqp://{place(port)}"
+            yield Broker("rabbitmq", url, send, secured=over_tls)
 
 
 @contextmanager

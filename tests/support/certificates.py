@@ -38,6 +38,15 @@ class Certificates:
         context.load_cert_chain(self.path("client.pem"), self.path("client.key"))
         return context
 
+    def server(self) -> ssl.SSLContext:
+        """For a server of the test's own, which wants a certificate of its clients."""
+        context = ssl.create_default_context(
+            ssl.Purpose.CLIENT_AUTH, cafile=self.path("ca.pem")
+        )
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(self.path("server.pem"), self.path("server.key"))
+        return context
+
 
 def make_certificates(folder: Path) -> Certificates:
     """All of them, good for a day."""

@@ -37,20 +37,33 @@ def late(broker: Broker) -> Iterator[Late]:
 
 
 def led_to(
-    port: int,
+    port: int, heard: bytearray | None = None
 ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """What is said to one port is said to another, and answered from there."""
+    """What is said to one port is said to another, and answered from there.
+
+    heard: all that the first was told.
+    """
 
     async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, then = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(passed_on(reader, then), passed_on(there, writer))
+        await asyncio.gather(passed_on(reader, then, heard), passed_on(there, writer))
 
     return met
 
 
-async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def passed_on(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    heard: bytearray | None = None,
+    pause_s: float = 0.0,
+) -> None:
+    """From one to the other until it ends; with a pause after each piece."""
     with suppress(OSError):
         while data := await reader.read(1 << 16):
+            if heard is not None:
+                heard += data
             writer.write(data)
             await writer.drain()
+            if pause_s:
+                await asyncio.sleep(pause_s)
     writer.close()
