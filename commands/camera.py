@@ -17,6 +17,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+RECORD = ("may_miss_s", "may_stop_s")
+
 
 @app.command("list")
 def list_(site: Site = None, as_json: Json = False) -> None:
@@ -29,7 +31,8 @@ def list_(site: Site = None, as_json: Json = False) -> None:
         print_json({"cameras": cameras})
         return
     rows = [
-        camera | {name: _hours(camera[name]) for name in ("may_miss_s", "may_stop_s")}
+        {name: value for name, value in camera.items() if name not in RECORD}
+        | {name.removesuffix("_s"): _hours(camera[name]) for name in RECORD}
         for camera in cameras
     ]
     print_table(rows, empty="No cameras yet: events make them known.")

@@ -24,8 +24,8 @@ def create(
         list[str] | None,
         option(
             "--allow",
-            "What it may: ingest (the default), files, read, rejects or validate; "
-            "several times.",
+            "What it may: ingest (the default), files, read, rejects, validate or "
+            "retrain; several times.",
         ),
     ] = None,
     site: Annotated[

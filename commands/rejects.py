@@ -148,6 +148,8 @@ def retry(
     }
     if as_json:
         print_json(told | {"parked": report.parked})
+    elif not report.read:
+        note("Nothing that stands parked is so: `floorpulse rejects list` shows it.")
     else:
         print_table([told | {"parked": sum(report.parked.values())}])
     if report.parked or report.conflicts:

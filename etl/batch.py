@@ -19,13 +19,14 @@ class Batch:
     texts: `row` and any of shape.FIELDS as text, null where absent; broken: `row` and
     `message` of what is no event at all, parked as broken_code; origin: for some rows
     (UInt32), their line numbers and raw bytes in ORIGIN_SCHEMA, and `source` where each
-    has one of its own.
+    has one of its own; site: of rows that name none, broken ones among them.
     """
 
     texts: pl.DataFrame
     origin: Origin
     broken: pl.DataFrame = field(default_factory=BROKEN_SCHEMA.to_frame)
     broken_code: str = "malformed"
+    site: str | None = None
 
     @property
     def records(self) -> int:

@@ -8,24 +8,29 @@ parked as it came. Every retry is in the audit log.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import polars as pl
+import psycopg
+from psycopg.errors import LockNotAvailable
 from psycopg.types.json import Jsonb
 
+from etl.batch import Batch
 from etl.door.admit import Door
 from etl.door.parts import Prepared
-from etl.files.reading import reading_of
+from etl.files.reading import Reading, reading_of
 from etl.shape.mend import UNCHANGED, Mend
 from sql.connect import Connection
-from sql.errors import BadSetting, InputError
+from sql.errors import BadSetting, InputError, RetryRunning
 from sql.keys import audit
 from sql.queries import load
 
 PAGE_ROWS = 10_000
+LONGEST_WAIT_S = 30.0
 # Formats whose parked rows are kept as JSON objects.
 _AS_JSON = ("ndjson", "parquet", "mtconnect")
 
@@ -66,12 +71,13 @@ class RetryReport:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """One row of ingest.rejects, and the options of the load that brought it."""
+    """One row of ingest.rejects, and the load that brought it, with its options."""
 
     reject_id: int
     code: str
     raw: bytes
     source: str
+    load_id: int | None
     options: str
 
     def reading(self) -> tuple[str, str, bool]:
@@ -83,7 +89,15 @@ class Parked:
 
     def is_json(self) -> bool:
         """Whether it is an object of its own, and no line of a CSV."""
-        return _said(self.options).get("format", "ndjson") in _AS_JSON
+        return self.format() in _AS_JSON
+
+    def is_line(self) -> bool:
+        """Whether it is a line of a log, which may tell of several machines."""
+        return self.format() == "lines"
+
+    def format(self) -> str:
+        """What its file was."""
+        return str(_said(self.options).get("format", "ndjson"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +110,12 @@ class Orders:
 
 
 def retry(dsn: str, which: Filter, orders: Orders) -> RetryReport:
-    """Send what stands parked through the door again; who and how is kept."""
+    """Send what stands parked through the door again; who and how is kept.
+
+    Raises RetryRunning where another one does not end.
+    """
     report = RetryReport()
-    with Door(dsn) as door:
+    with Door(dsn) as door, _written_down(door, which, orders, report):
         after, until = 0, _last(door)
         while page := parked_rows(
             door.conn, which, after=after, until=until, limit=PAGE_ROWS
@@ -109,11 +126,35 @@ def retry(dsn: str, which: Filter, orders: Orders) -> RetryReport:
                 together = list(rows)
                 for batch in [[row] for row in together] if alone else [together]:
                     _retry(door, batch, report, orders)
-        if not orders.dry_run:
-            subject, mended = which.site or "all sites", orders.mend.told()
-            told = which.values() | asdict(report) | {"mended": mended}
-            audit(door.conn, orders.who, "rejects.retry", subject, told)
     return report
+
+
+@contextmanager
+def _written_down(
+    door: Door, which: Filter, orders: Orders, report: RetryReport
+) -> Iterator[None]:
+    """Alone, and in the audit log however it ends; a dry run needs neither."""
+    if orders.dry_run:
+        yield
+        return
+    try:
+        with door.conn.transaction():
+            wait = {"wait": f"{LONGEST_WAIT_S}s"}
+            door.conn.execute(load("rejects")["wait_so_long"], wait)
+            door.conn.execute(load("rejects")["alone"])
+    except LockNotAvailable as error:
+        raise RetryRunning from error
+    told: dict[str, Any] = which.values() | {"mended": orders.mend.told()}
+    subject = which.site or "all sites"
+    try:
+        yield
+    except BaseException as error:
+        told |= asdict(report) | {"error": str(error) or type(error).__name__}
+        # A database that is gone has the rows' own marks, and no more.
+        with suppress(psycopg.Error):
+            audit(door.conn, orders.who, "rejects.retry", subject, told)
+        raise
+    audit(door.conn, orders.who, "rejects.retry", subject, told | asdict(report))
 
 
 def parked_rows(
@@ -191,9 +232,40 @@ def _retry(
 ) -> None:
     """One batch: read as its file was, admitted, and marked row by row."""
     first = rows[0]
-    said = _said(first.options)
-    reading = reading_of(said)
-    is_json, is_csv = first.is_json(), said.get("format") == "csv"
+    reading = reading_of(_said(first.options))
+    read = _read(rows, reading)
+    if read.records != len(rows) and len(rows) > 1:
+        for row in rows:
+            _retry(door, [row], report, orders)
+        return
+    if read.records != len(rows) and not (first.is_line() and read.records):
+        # Bytes that are no record, or several: they stay what they are.
+        report.read += 1
+        report.add_parked({first.code: 1})
+        return
+    batch, _ = reading.events(read)
+    batch = replace(batch, texts=orders.mend.apply(batch.texts))
+    prepared = door.prepare(batch, timezone=reading.timezone, dry_run=orders.dry_run)
+    if orders.dry_run:
+        _foresee(prepared, report)
+        return
+    prepared = replace(prepared, load_id=first.load_id)
+    # With its mark in one transaction: killed in between, a row would come in twice, if
+    # it is mended in another way next time.
+    with door.conn.transaction():
+        admission = door.commit(prepared, first.source)
+        _mark(door, rows, admission.told, reading.width, orders)
+    report.read += admission.read
+    report.stored += admission.stored
+    report.duplicates += admission.duplicates
+    report.conflicts += admission.conflicts
+    report.add_parked(admission.parked)
+
+
+def _read(rows: Sequence[Parked], reading: Reading) -> Batch:
+    """Parked rows as their file was read; InputError where nobody knows how."""
+    first = rows[0]
+    is_json, is_csv = first.is_json(), first.format() == "csv"
     header = header_of(first.options) if is_csv else b""
     if is_csv and not header.strip():
         raise InputError(
@@ -204,26 +276,7 @@ def _retry(
     data = b"\n".join(row.raw for row in rows) + b"\n"
     content = header.rstrip(b"\r\n") + b"\n" if is_csv else b""
     opening = reading.opened(content + data, name, as_json=is_json)
-    block = opening.reader.read(data, 1, last=True)
-    if block.batch.records != len(rows):
-        # Bytes that are no record, or several, by themselves.
-        if len(rows) > 1:
-            for row in rows:
-                _retry(door, [row], report, orders)
-        return
-    batch, _ = reading.events(block.batch)
-    batch = replace(batch, texts=orders.mend.apply(batch.texts))
-    prepared = door.prepare(batch, timezone=reading.timezone, dry_run=orders.dry_run)
-    if orders.dry_run:
-        _foresee(prepared, report)
-        return
-    admission = door.commit(prepared, first.source)
-    report.read += admission.read
-    report.stored += admission.stored
-    report.duplicates += admission.duplicates
-    report.conflicts += admission.conflicts
-    report.add_parked(admission.parked)
-    _mark(door, rows, admission.told, reading.width, orders)
+    return opening.reader.read(data, 1, last=True).batch
 
 
 def _foresee(prepared: Prepared, report: RetryReport) -> None:
@@ -242,15 +295,15 @@ def _mark(
 ) -> None:
     """Rows that did not break the same rule again are no longer parked as they were.
 
-    width: how many events a row may become.
+    width: how many events a row may become; a row alone may be several lines of a log.
     """
+    alone = len(rows) == 1
     again = {
-        (int(row) // width, str(code))
+        (0 if alone else int(row) // width, str(code))
         for frame in told
         for row, code in frame.select("row", "code").iter_rows()
     }
     done = [row.reject_id for at, row in enumerate(rows) if (at, row.code) not in again]
     how = orders.mend.told()
     marked = {"reject_ids": done, "who": orders.who, "mended": how and Jsonb(how)}
-    door.conn.execute(load("rejects")["inherit_load"], marked)
     door.conn.execute(load("rejects")["mark_retried"], marked)

@@ -97,6 +97,10 @@ class InputError(FloorpulseError):
     """The input cannot be read. Nothing of the unreadable part was stored."""
 
 
+class RetryRunning(FloorpulseError):
+    """Parked events are being sent again just now. See what is left in a minute."""
+
+
 class DriftError(FloorpulseError):
     """A check of model health failed. The next one does its work."""
 

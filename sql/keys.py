@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.errors import UniqueViolation
@@ -123,6 +123,8 @@ def _check(name: str, terms: KeyTerms) -> None:
         )
     if not terms.allows:
         raise BadSetting(f"--allow says what the key may: {', '.join(RIGHTS)}")
+    if terms.expires_at is not None and terms.expires_at <= datetime.now(UTC):
+        raise BadSetting(f"--expires {terms.expires_at:%Y-%m-%d %H:%M}Z has passed")
     if not 0 < terms.events_per_s < 1e9:
         raise BadSetting("--events-per-s is a number above 0")
 

@@ -224,7 +224,7 @@ class Door:
                 copy.write_row(row)
         parameters = {
             "source": source,
-            "load_id": progress and progress.load_id,
+            "load_id": progress.load_id if progress else prepared.load_id,
             "arrival": prepared.arrival,
         }
         self._conn.execute(self._queries["park"], parameters)

@@ -9,7 +9,7 @@ import polars as pl
 
 from etl.batch import Batch, Origin
 from etl.door.keys import Arrival, KeyBook
-from etl.shape.codes import REJECT_SCHEMA
+from etl.shape.codes import REJECT_SCHEMA, identifier_breach
 from etl.shape.rules import EVENT_SCHEMA, shape, sites_named
 from etl.shape.time import NaiveTimes
 from sql.plant.wall_clock import DAY
@@ -41,12 +41,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A batch that is ready to be committed, part by part, in the order of site ids."""
+    """A batch that is ready to be committed, part by part, in the order of site ids.
+
+    load_id: the load that brought it, where that is not the one in progress.
+    """
 
     parts: list[Part]
     origin: Origin
     arrival: datetime
     naive: NaiveTimes
+    load_id: int | None = None
 
 
 NOTHING = Part(
@@ -68,9 +72,9 @@ def prepare(
     rejects = shaped.rejects
     if not batch.broken.is_empty():
         rejects = rejects.vstack(_parked(batch))
-    named = {*shaped.events["site_id"].unique(), *rejects["site_id"].unique()}
+    sites = {*shaped.events["site_id"].unique(), *rejects["site_id"].unique()}
     # Rows without a usable site go last: their part carries no site's order.
-    several = len(named) > 1
+    several = len(sites) > 1
     parts = [
         _part(
             Part(
@@ -84,18 +88,19 @@ def prepare(
             book,
             dry_run=dry_run,
         )
-        for site_id in [*sorted(named - {None}), *(named & {None})]
+        for site_id in [*sorted(sites - {None}), *(sites & {None})]
     ]
     return Prepared(parts, batch.origin, arrival.at, shaped.naive)
 
 
 def _parked(batch: Batch) -> pl.DataFrame:
-    """What is no event, as rejects."""
+    """What is no event, as rejects; of the site that is named for all, if it can be."""
+    site = pl.lit(batch.site, dtype=pl.String)
     return batch.broken.select(
         "row",
         code=pl.lit(batch.broken_code),
         message="message",
-        site_id=pl.lit(None, dtype=pl.String),
+        site_id=pl.when(~identifier_breach(site)).then(site),
     )
 
 

@@ -140,10 +140,9 @@ def _variable(flag: str) -> str:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -205,9 +204,13 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not _LEAST_S <= number <= _MOST_S:
-        raise argparse.ArgumentTypeError(f"must be from {_LEAST_S} to {_MOST_S:g}")
+        said = f"{text!r} is no number of seconds from {_LEAST_S} to {_MOST_S:g}"
+        raise argparse.ArgumentTypeError(said)
     return number
 
 

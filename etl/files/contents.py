@@ -5,6 +5,7 @@ A piece is whole records and the place behind them, which a later run can prove.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -144,7 +145,8 @@ def open_content(source: Source, reading: Reading) -> Content:
         from etl.readers.parquet import Parquet  # noqa: PLC0415
 
         return Parquet(source, reading)
-    if reading.preset is MTCONNECT and source.data.lstrip().startswith(b"<"):
+    text = source.data.removeprefix(codecs.BOM_UTF8).lstrip()
+    if reading.preset is MTCONNECT and text.startswith(b"<"):
         from etl.readers.mtconnect import Streams  # noqa: PLC0415
 
         return Streams(source, reading)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etl.batch import Batch
@@ -36,7 +36,14 @@ class Reading:
 
     @property
     def layout(self) -> Layout:
-        return self.preset.layout if self.preset else EVENTS
+        if self.preset is None:
+            return EVENTS
+        layout = self.preset.layout
+        if self.codes is None or self.codes.entity is None:
+            return layout
+        # The log of one machine need not name it in every line.
+        needed = tuple(name for name in layout.required if name != "entity_id")
+        return replace(layout, required=needed)
 
     @property
     def width(self) -> int:
@@ -48,14 +55,16 @@ class Reading:
         if self.preset is None or self.preset.pattern is None or as_json:
             return open_reader(first, name, self.mapping, self.site, self.layout)
         mark = byte_order_mark(first)
-        reader = PatternReader(name, self.preset.pattern, self.site)
+        split = self.preset.split
+        reader = PatternReader(name, self.preset.pattern, self.site, split)
         return Opening(reader, "lines", mark, 0)
 
     def events(self, batch: Batch) -> tuple[Batch, int]:
         """The events of rows, numbered `width` a row, and how many rows have none."""
-        if self.preset is None:
-            return batch, 0
-        return extracted(batch, self.preset, self.codes)
+        left_out = 0
+        if self.preset is not None:
+            batch, left_out = extracted(batch, self.preset, self.codes)
+        return replace(batch, site=self.site), left_out
 
     def as_json(self) -> dict[str, Any]:
         """For the books: what parked rows need to be read again."""

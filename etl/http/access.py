@@ -31,7 +31,15 @@ KEEP_S = 0.25
 _KEY = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})")
 # A stranger's wrong keys, a second; ten times that at once.
 _GUESSES_PER_S = 2.0
-_FORWARDED = frozenset(("forwarded", "x-forwarded-for", "x-real-ip", "via"))
+# What proxies add, each its own.
+_FORWARDED = frozenset(
+    (
+        *("forwarded", "x-forwarded", "x-forwarded-for", "x-forwarded-host"),
+        *("x-forwarded-port", "x-forwarded-proto", "x-forwarded-scheme"),
+        *("x-forwarded-server", "x-original-forwarded-for", "x-real-ip", "via"),
+        *("x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"),
+    )
+)
 _NOBODY = bytes(32)
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from etl.http.access import Access
 from etl.http.lists import newest_first
-from etl.http.pages import After, Limit, SiteOf, page, tagged
+from etl.http.pages import ONLY_KNOWN, After, Limit, SiteOf, page, tagged
 from etl.http.reader import Reader
 from etl.http.schema import page_answers
 
@@ -41,7 +41,7 @@ _ALERT: dict[str, Any] = {
 
 def alert_routes(access: Access, reader: Reader) -> APIRouter:
     """The route that lists alerts."""
-    routes = APIRouter(tags=["alerts"])
+    routes = APIRouter(tags=["alerts"], dependencies=[ONLY_KNOWN])
 
     @routes.get("/alerts", summary="Alerts", responses=page_answers("Alerts", _ALERT))
     async def alerts(

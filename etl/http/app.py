@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
 from etl.http.access import Access
 from etl.http.alerts import alert_routes
 from etl.http.body import Budget
-from etl.http.docs import docs_routes
+from etl.http.docs import docs_routes, openapi_of
 from etl.http.errors import add_handlers
 from etl.http.files import file_routes
 from etl.http.gather import Gatherer
@@ -70,8 +71,11 @@ class Api:
             routes.include_router(part, prefix=PREFIX)
         routes.include_router(prometheus_routes(access, reader, gatherer))
         app.include_router(routes)
-        app.include_router(docs_routes([*ingest.routes, *routes.routes]))
-        app.include_router(unknown_routes())
+        openapi = openapi_of([*ingest.routes, *routes.routes])
+        app.include_router(docs_routes(openapi))
+        page: dict[str, Any] = {"get": None}
+        pages = {"/api/docs": page, "/api/docs/{name}": page, "/api/openapi.json": page}
+        app.include_router(unknown_routes(openapi["paths"] | pages))
 
     async def _engine(self) -> str:
         rows = await self._reader.rows("engine")

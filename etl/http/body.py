@@ -117,7 +117,6 @@ def _too_large() -> ApiError:
         "too_large",
         f"A body may hold {LARGEST_BODY >> 20} MB, decompressed. Send fewer events at "
         "once, or a file to PUT /api/v1/events/file.",
-        Connection="close",
     )
 
 

@@ -19,10 +19,9 @@ _ABOUT = (
 _TYPES = {"docs.css": "text/css", "docs.js": "text/javascript"}
 
 
-def docs_routes(described: Sequence[BaseRoute]) -> APIRouter:
-    """The page, its script and style, and OpenAPI of the routes described."""
+def docs_routes(openapi: dict[str, Any]) -> APIRouter:
+    """The page, its script and style, and the description it shows."""
     routes = APIRouter(prefix="/api", include_in_schema=False)
-    openapi = _openapi(described)
 
     @routes.get("/openapi.json")
     async def description() -> JSONResponse:
@@ -46,7 +45,7 @@ def _asset(name: str, media_type: str) -> Response:
     return Response(content, media_type=media_type)
 
 
-def _openapi(described: Sequence[BaseRoute]) -> dict[str, Any]:
+def openapi_of(described: Sequence[BaseRoute]) -> dict[str, Any]:
     """OpenAPI of the routes; with keys as its security scheme."""
     openapi = get_openapi(
         title="floorpulse", version="1", description=_ABOUT, routes=described

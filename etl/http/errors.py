@@ -71,6 +71,8 @@ def add_handlers(app: FastAPI) -> None:
             f"{'.'.join(map(str, e['loc'][1:])) or 'request'}: {e['msg']}"
             for e in error.errors()
         )
+        if isinstance(error.body, bytes):
+            said = "The body is JSON: say so with Content-Type: application/json."
         return ApiError(400, "bad_request", said).response()
 
     async def failed(request: Request, error: Exception) -> Response:

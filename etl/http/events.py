@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from io import BytesIO
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -42,39 +43,57 @@ def read_events(
 ) -> Events:
     """Elements of a body; site is for those that name none. ApiError 400, 413."""
     media_type = content_type.partition(";")[0].strip().lower()
-    lines = None
-    value = None
-    if media_type not in NDJSON_TYPES:
-        value = parsed(body)
-    if value is None and body.strip() != b"null":
-        lines, elements = _lines(body)
-    else:
-        elements = value if isinstance(value, list) else [value]
-    if len(elements) > MOST_EVENTS:
-        raise ApiError(
-            413,
-            "too_many",
-            f"A post may hold {MOST_EVENTS:,} events, this one has {len(elements):,}. "
-            "Send several, or a file to PUT /api/v1/events/file.",
-        )
-    return _events(elements, lines, body, source, site)
-
-
-def _lines(body: bytes) -> tuple[list[bytes], list[Any]]:
-    """Lines that hold anything, and their values; 400 where there is no JSON at all."""
-    lines = [line.strip() for line in body.split(b"\n", MOST_EVENTS * 4)]
-    lines = [line for line in lines if line]
-    if len(lines) > MOST_EVENTS:
-        # Counted, not read: they are refused.
-        return lines, [None] * len(lines)
-    values = [parsed(line) if len(line) <= LONGEST_LINE else None for line in lines]
-    if not any(isinstance(value, dict) for value in values):
+    ways = (_document, _lines)
+    if media_type in NDJSON_TYPES:
+        ways = (_lines, _document)
+    read = ways[0](body) or ways[1](body)
+    if read is None:
         raise ApiError(
             400,
             "bad_json",
             "The body is no JSON: send one event, an array of events, or NDJSON.",
         )
-    return lines, values
+    lines, elements = read
+    if len(elements) > MOST_EVENTS:
+        there = "more" if lines else f"{len(elements):,}"
+        raise ApiError(
+            413,
+            "too_many",
+            f"A post may hold {MOST_EVENTS:,} events, this one has {there}. "
+            "Send several, or a file to PUT /api/v1/events/file.",
+        )
+    return _events(elements, lines, body, source, site)
+
+
+_Read = tuple[list[bytes] | None, list[Any]]
+
+
+def _document(body: bytes) -> _Read | None:
+    """The elements of one JSON text, an array or an object; None where it is none."""
+    value = parsed(body)
+    if value is None and body.strip() != b"null":
+        return None
+    return None, value if isinstance(value, list) else [value]
+
+
+def _lines(body: bytes) -> _Read | None:
+    """Lines that hold anything, and their values; None where this is no NDJSON.
+
+    One line that is no object may be an array, whatever its type says.
+    """
+    filled = (line for line in map(bytes.strip, BytesIO(body)) if line)
+    lines = list(islice(filled, MOST_EVENTS + 1))
+    if len(lines) > MOST_EVENTS:
+        # Counted, not read: they are refused.
+        return lines, [None] * len(lines)
+    values = [parsed(line) if len(line) <= LONGEST_LINE else None for line in lines]
+    if any(isinstance(value, dict) for value in values):
+        return lines, values
+    all_json = all(
+        value is not None or line == b"null"
+        for line, value in zip(lines, values, strict=True)
+    )
+    return (lines, values) if len(lines) > 1 and all_json else None
 
 
 def _events(

@@ -28,7 +28,7 @@ from etl.files.reading import Reading, reading_asked
 from etl.http.access import Access, Caller
 from etl.http.body import pieces_of
 from etl.http.errors import ApiError, json_answer, unavailable
-from etl.http.pages import SiteOf, checked
+from etl.http.pages import ONLY_KNOWN, SiteOf, checked
 from etl.http.schema import FILE_ANSWER, FILE_BODY, errors
 from etl.http.scope import CAMERA, breach
 from etl.readers.preset_codes import codes_told
@@ -87,7 +87,7 @@ class NotAllowed(InputError):  # noqa: N818 - says what is wrong, as its sibling
 
 def file_routes(access: Access, dsn: str) -> APIRouter:
     """The route that takes files."""
-    routes = APIRouter(tags=["events in"])
+    routes = APIRouter(tags=["events in"], dependencies=[ONLY_KNOWN])
     loads = _Loads(dsn)
 
     @routes.put(

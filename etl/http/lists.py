@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from etl.http.access import Access, Caller
 from etl.http.pages import (
+    ONLY_KNOWN,
     After,
     Limit,
     SiteOf,
@@ -43,7 +44,7 @@ _STORED = EVENT | _MORE | {"ingested_at": _NOW, "latency_s": 0.4}
 def list_routes(access: Access, reader: Reader) -> APIRouter:
     """The routes that list."""
     lists = _Lists(access, reader)
-    routes = APIRouter(tags=["what there is"])
+    routes = APIRouter(tags=["what there is"], dependencies=[ONLY_KNOWN])
     routes.get("/sites", summary="Sites", responses=page_answers("Sites", _SITE))(
         lists.sites
     )
@@ -68,12 +69,16 @@ class _Lists:
         self._access, self._reader = access, reader
 
     async def sites(
-        self, request: Request, after: After = None, limit: Limit = 1000
+        self,
+        request: Request,
+        site: SiteOf = None,
+        after: After = None,
+        limit: Limit = 1000,
     ) -> Response:
         """Sites in order of their ids; `now`: up to when their metrics count."""
         caller = await self._access.caller(request, "read")
         (key,) = keys_of(after, 1)
-        values = {"sites": caller.only(), "after": key, "limit": limit + 1}
+        values = {"sites": asked(caller, site), "after": key, "limit": limit + 1}
         rows = await self._reader.rows("sites", values)
         return tagged(request, page(rows, limit, ["site_id"]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from fastapi.responses import Response
 from etl.http.access import Access
 from etl.http.errors import ApiError
 from etl.http.pages import (
+    ONLY_KNOWN,
     After,
     Limit,
     SiteOf,
@@ -28,6 +30,7 @@ from sql.errors import BadSetting
 from sql.plant.moments import read_time
 from sql.plant.zones import zone
 
+_LOST_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)\Z")
 _HOUR, _DAY = timedelta(hours=1), timedelta(hours=24)
 _FOUND = {
     "site": "plant",
@@ -77,7 +80,7 @@ Asked = Annotated[Window, Depends()]
 def metric_routes(access: Access, reader: Reader) -> APIRouter:
     """The routes that tell metrics."""
     metrics = _Metrics(access, reader)
-    routes = APIRouter(prefix="/metrics", tags=["metrics"])
+    routes = APIRouter(prefix="/metrics", tags=["metrics"], dependencies=[ONLY_KNOWN])
     for path, summary, handler in (
         ("/factory", "A site, or all sites", metrics.factory),
         ("/workers", "Workers of a site", metrics.workers),
@@ -155,14 +158,19 @@ def _bounds(window: Window, states: list[dict[str, Any]]) -> dict[str, Any]:
             last = date.fromisoformat(window.to) if window.to else today
             first = date.fromisoformat(window.from_) if window.from_ else last
             return {"from": first, "to": last}
-        end = read_time(window.to, timezone) if window.to else _next_hour(now)
-        start = read_time(window.from_, timezone) if window.from_ else end - _DAY
+        end = _time(window.to, timezone) if window.to else _next_hour(now)
+        start = _time(window.from_, timezone) if window.from_ else end - _DAY
     except BadSetting as error:
         raise ApiError(400, "bad_request", f"{error.message}.") from error
     except (ValueError, OverflowError) as error:
         said = "from and to: with by_date, dates such as 2026-03-01."
         raise ApiError(400, "bad_request", said) from error
     return {"from": start, "to": end}
+
+
+def _time(text: str, timezone: str) -> datetime:
+    """A time of a query string, where a + that is not written %2B comes as a space."""
+    return read_time(_LOST_PLUS.sub(r"\1+\2", text), timezone)
 
 
 def _next_hour(at: datetime) -> datetime:

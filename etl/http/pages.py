@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import Response
 
 from etl.http.errors import ApiError, json_answer
 
 MOST_ROWS = 10_000
+_WORDS = ("site", "from", "to", "shift", "by_date", "state", "limit", "after")
 Limit = Annotated[
     int, Query(ge=1, le=MOST_ROWS, description="Rows of a page, at the most.")
 ]
@@ -25,6 +27,30 @@ After = Annotated[
 SiteOf = Annotated[
     str | None, Query(max_length=64, description="The site; all of them without it.")
 ]
+
+
+def _only_known(request: Request) -> None:
+    """Refuse a parameter that nobody knows: its answer would be to another question.
+
+    One client may ask all routes in the same words: those of others are let pass.
+    """
+    known = list(_parameters(request.scope["route"].dependant))
+    for name in request.query_params:
+        if name not in known and name not in _WORDS:
+            there = f"there are {', '.join(known)}" if known else "there is none"
+            said = f"{name[:64]}: no parameter is called so here; {there}."
+            raise ApiError(400, "bad_request", said)
+
+
+def _parameters(of: Dependant) -> Iterator[str]:
+    """The names in a query string that a route reads."""
+    yield from (parameter.alias for parameter in of.query_params)
+    for inner in of.dependencies:
+        yield from _parameters(inner)
+
+
+# What every route takes that is asked by a query string.
+ONLY_KNOWN = Depends(_only_known)
 
 
 def cursor_of(keys: Sequence[Any]) -> str:

@@ -14,8 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # A connection that has not sent a whole head by then is closed.
 HEAD_S = 10.0
 LARGEST_HEAD = 64 << 10
-# Read of a body after its answer, so that the answer still arrives.
-LARGEST_REST = 1 << 20
+# Read of a body after its answer, as long as a head may take: most programs send all of
+# it before they read, and would only see that the connection is gone.
+LARGEST_REST = 24 << 20
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -67,6 +68,8 @@ class WatchfulProtocol(HttpToolsProtocol):
             self._rest_size += len(body)
             if self._rest_size > LARGEST_REST:
                 self.transport.close()
+            elif self._deadline is None:
+                self._await_head()
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_S, self._give_up)

@@ -12,15 +12,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from etl.http.access import Access, Caller
 from etl.http.errors import ApiError, json_answer
-from etl.http.pages import After, SiteOf, checked, keys_of, number_of, page, tagged
+from etl.http.pages import (
+    ONLY_KNOWN,
+    After,
+    SiteOf,
+    checked,
+    keys_of,
+    number_of,
+    page,
+    tagged,
+)
 from etl.http.reader import Reader
-from etl.http.schema import READ_ERRORS, answer
+from etl.http.schema import CHANGE_ERRORS, READ_ERRORS, answer
 from etl.http.scope import breach
 from etl.http.worker import Worker
 from etl.retry import Filter, Orders, RetryReport, retry, taken_out
 from etl.shape.mend import Mend
 from sql.connect import connect
-from sql.errors import FloorpulseError
+from sql.errors import FloorpulseError, RetryRunning
 
 T = TypeVar("T")
 
@@ -111,7 +120,9 @@ State = Literal["parked", "retried", "dismissed", "all"]
 def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
     """The routes of parked events."""
     desk = _Desk(access, reader, dsn)
-    routes = APIRouter(prefix="/rejects", tags=["parked events"])
+    routes = APIRouter(
+        prefix="/rejects", tags=["parked events"], dependencies=[ONLY_KNOWN]
+    )
     routes.get(
         "",
         summary="See them",
@@ -123,7 +134,7 @@ def reject_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
     routes.post(
         "/retry",
         summary="Send them again",
-        responses={200: answer("What became of them", _RETRIED), **READ_ERRORS},
+        responses={200: answer("What became of them", _RETRIED), **CHANGE_ERRORS},
     )(desk.retried)
     return routes
 
@@ -190,6 +201,8 @@ class _Desk:
     async def _done(self, work: Callable[[], T]) -> T:
         try:
             return await self._worker.outcome(work)
+        except RetryRunning as error:
+            raise ApiError(409, "busy", error.message, retry_s=60) from error
         except FloorpulseError as error:
             raise ApiError(400, "bad_request", f"{error.message}.") from error
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from etl.http.access import Access, Caller
 from etl.http.errors import ApiError, json_answer
 from etl.http.lists import newest_first
-from etl.http.pages import After, Limit, SiteOf, page, tagged
+from etl.http.pages import ONLY_KNOWN, After, Limit, SiteOf, page, tagged
 from etl.http.reader import Reader
 from etl.http.schema import CHANGE_ERRORS, READ_ERRORS, answer, page_answers
 from etl.http.worker import Worker
@@ -112,7 +112,9 @@ class Answer(BaseModel):
 def retraining_routes(access: Access, reader: Reader, dsn: str) -> APIRouter:
     """The routes of retraining requests and of the calls their exports make."""
     desk = _Desk(access, reader, dsn)
-    routes = APIRouter(prefix="/retraining", tags=["retraining"])
+    routes = APIRouter(
+        prefix="/retraining", tags=["retraining"], dependencies=[ONLY_KNOWN]
+    )
     whole = answer("The request", _WHOLE)
     routes.get("", summary="Requests", responses=page_answers("Requests", _REQUEST))(
         desk.listed

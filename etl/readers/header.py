@@ -202,7 +202,7 @@ def _require(
         return
     hints = []
     if missing == ["site_id"]:
-        hints.append("name the site with --site")
+        hints.append("name the site with --site, over HTTP with ?site=")
     hints += [f"--preset {preset}" for preset in fitting(header) if layout is EVENTS]
     if len(header) == 1:
         hints.append("is it separated by commas?")

@@ -37,12 +37,16 @@ class Streams(WholeFile):
             yield self.piece(frame, names, self.rows_done + len(rows))
 
     def _observations(self) -> Iterator[tuple[str | None, ...]]:
+        root: str | None = None
         device: str | None = None
         # Expat limits how far entities expand, and loads none from elsewhere.
         events = ET.iterparse(self.stream, ("start", "end"))  # noqa: S314
         try:
             for event, element in events:
                 kind = element.tag.rpartition("}")[2]
+                if root is None:
+                    root = kind
+                    self._require_streams(kind)
                 if event == "start" and kind == "DeviceStream":
                     device = element.get("name") or element.get("uuid")
                 elif event == "end":
@@ -52,3 +56,10 @@ class Streams(WholeFile):
                         element.clear()
         except ET.ParseError as error:
             raise InputError(f"{self.name} is damaged or no XML: {error}") from error
+
+    def _require_streams(self, root: str) -> None:
+        if root != "MTConnectStreams":
+            raise InputError(
+                f"{self.name} is {root[:64]}, not MTConnectStreams: ask the agent for "
+                "/sample or /current"
+            )

@@ -45,8 +45,7 @@ class Codes:
             entity = pl.when(entity != "").then(entity).otherwise(pl.lit(self.entity))
         texts = texts.with_columns(
             entity_id=entity,
-            # A code that nobody knows stays, and is parked as no event type.
-            event_type=pl.col("state").replace(self.states),
+            event_type=self._meant(),
             confidence=pl.lit(str(self.confidence)),
             model_version=pl.lit(None, pl.String),
             camera_id=pl.lit(None, pl.String),
@@ -63,6 +62,16 @@ class Codes:
         event_type = pl.when(is_wanted).then("event_type").otherwise(pl.lit(IGNORED))
         return texts.with_columns(event_type=event_type)
 
+    def _meant(self) -> pl.Expr:
+        """The state of a code. One that nobody knows stays: it is no event type.
+
+        10.0 is the code 10 where it is none itself: pandas and spreadsheets write so.
+        """
+        code = pl.col("state")
+        whole = code.str.replace(r"^(-?[0-9]+)\.0$", "$1")
+        known = code.is_in(list(self.states)).fill_null(True)
+        return pl.when(known).then(code).otherwise(whole).replace(self.states)
+
     def _of_entity(self, name: str) -> pl.Expr:
         said = {key: of[name] for key, of in self.entities.items() if name in of}
         return pl.col("entity_id").replace(said) if said else pl.col("entity_id")
@@ -71,7 +80,7 @@ class Codes:
 def read_codes(path: str, default: Codes) -> Codes:
     """A codes file (TOML) over what a preset says itself; InputError if it is none."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -130,7 +139,8 @@ def _number(
     said: Mapping[str, Any], key: str, path: str, default: float, most: float
 ) -> float:
     value = said.get(key, default)
-    fits = isinstance(value, int | float) and 0 < value <= most
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = is_number and 0 < value <= most
     _check(fits, path, f"{key} must be a number above 0, at most {most}")
     return float(value)
 

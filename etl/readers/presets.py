@@ -7,7 +7,7 @@ is said in shape and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -39,7 +39,7 @@ class Preset:
     """An export: its columns, its events, and which rows are left out (and why).
 
     codes: what its states mean where nobody says otherwise; None: it has no codes.
-    pattern: of each line, for logs without columns.
+    pattern: of each line, for logs without columns; split: see PatternReader.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Preset:
     because: str = ""
     codes: Codes | None = None
     pattern: str | None = None
+    split: Callable[[str], list[str]] | None = None
 
 
 def _given(name: str) -> pl.Expr:
@@ -75,7 +76,7 @@ def _units(name: str, who: Mapping[str, pl.Expr], when: pl.Expr) -> Event:
 
 _NO_UNITS = pl.col("units_produced").str.contains(r"^0*(\.0*)?$").fill_null(True)
 _IS_COUNT = (pl.col("event_type") == "product_count").fill_null(False)
-_IS_WORKER = pl.col("entity_type") == "worker"
+_IS_WORKER = pl.col("entity_type").str.to_lowercase() == "worker"
 _STAY = {
     "worker_id": pl.when(_IS_WORKER).then("entity_id"),
     "workstation_id": pl.when(_given("workstation_id"))
@@ -187,6 +188,24 @@ _EXECUTION = {
         "idle",
     ),
 }
+
+
+def _executions(line: str) -> list[str]:
+    """A line of SHDR as one line for each machine whose execution it tells.
+
+    What stands behind the time are names and values in turn; a value may be `exec`.
+    """
+    time, *said = line.split("|")
+    if line.startswith("*") or not said:
+        return [line]
+    found = [
+        f"{time}|{name}|{value}"
+        for name, value in zip(said[::2], said[1::2], strict=False)
+        if name.rpartition(":")[2].lower() in ("execution", "exec")
+    ]
+    return found or [f"{time}|"]
+
+
 MTCONNECT = Preset(
     "mtconnect",
     Layout(_MACHINE_FIELDS, (), {}),
@@ -197,6 +216,7 @@ MTCONNECT = Preset(
     # SHDR: a remark, or a time and name|value pairs, a device's name before some.
     pattern=r"^(?:\*.*|(?P<time>[^|@*][^|@]*)(?:@[0-9.]*)?\|(?:(?:.*\|)?"
     r"(?:(?P<entity_id>[^|:]*):)?(?i:execution|exec)\|(?P<state>[^|]*).*|.*))$",
+    split=_executions,
 )
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset

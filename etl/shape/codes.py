@@ -103,20 +103,27 @@ def _malformed() -> pl.Expr:
 
 
 def _identifier() -> pl.Expr:
-    rule = pl.lit("must be 1 to 64 characters, none of them a control character")
+    rule = "must be 1 to 64 characters, none of them a control character"
     return pl.coalesce(
         pl.when(identifier_breach(pl.col(name))).then(
-            pl.format("{} '{}' {}", pl.lit(name), _shown(name), rule)
+            pl.format("{} '{}' {}", pl.lit(name), _shown(name), _rule(name, rule))
         )
         for name in IDENTIFIERS
     )
 
 
+def _rule(name: str, rule: str) -> pl.Expr:
+    """The rule that an id breaks; 1.0 and true are no text, however short."""
+    is_text = ~pl.col(name).str.starts_with(WRONG_TYPE)
+    wanted = pl.lit("must be text (UTF-8) or an integer")
+    return pl.when(is_text).then(pl.lit(rule)).otherwise(wanted)
+
+
 def _optional_identifier() -> pl.Expr:
-    rule = pl.lit("must be at most 64 characters, none of them a control character")
+    rule = "must be at most 64 characters, none of them a control character"
     return pl.coalesce(
         pl.when(_optional_breach(column)).then(
-            pl.format("{} '{}' {}", pl.lit(name), _shown(name), rule)
+            pl.format("{} '{}' {}", pl.lit(name), _shown(name), _rule(name, rule))
         )
         for column, name in (("model", "model_version"), ("camera", "camera_id"))
     )

@@ -79,9 +79,12 @@ def check_drift(
     site_id: str | None = None,
     now: datetime | None = None,
     stop: Event | None = None,
+    *,
+    whole: bool = False,
 ) -> int:
     """Bring sums, verdicts and alerts of a site (None: every one) up to `now`.
 
+    whole: learn every baseline that is due first, not only as many as a check does.
     conn is in autocommit; a site is its own transactions. Returns how many sites were
     checked. A site that was checked at a later instant is left as it is, and named in a
     BadSetting where `now` was asked for. Raises UnknownSite.
@@ -104,6 +107,8 @@ def check_drift(
             )
         _add_up_site(conn, site_key)
         at = {"site_key": site_key, "now": now or _value(conn, queries["clock"], {})}
+        if whole:
+            conn.execute(queries["learn_all"], at)
         checked += _value(conn, queries["check"], at)
     return checked
 
@@ -122,14 +127,14 @@ def _add_up_site(conn: Connection, site_key: int) -> None:
 def recorded_check(
     conn: Connection, site_id: str | None, now: datetime | None = None
 ) -> int:
-    """`check_drift` by hand: with a row of its own in ops.job_runs."""
+    """`check_drift` by hand: of everything, with a row of its own in ops.job_runs."""
     queries = load("drift")
     if site_id is not None:
         site_key_of(conn, site_id)
     run_id = _value(conn, queries["run_started"], {"site": site_id})
     said: dict[str, Any] = {"run_id": run_id, "error": None, "detail": "{}"}
     try:
-        checked = check_drift(conn, site_id, now)
+        checked = check_drift(conn, site_id, now, whole=True)
     except (psycopg.Error, BadSetting) as error:
         if not conn.closed:
             failed = said | {"error": str(error).strip()}

@@ -149,8 +149,15 @@ cross join lateral (
 ) e;
 
 -- name: park --
--- Staged rejects into the books; bytes that came before from the same source are counted.
-with staged as (
+-- Staged rejects into the books; bytes that came before from the same source, and are read
+-- in the same way, are counted.
+with reading as (
+    select coalesce(
+        (select sha256(convert_to((l.options::jsonb - 'part')::text, 'UTF8'))
+         from ingest.loads l
+         where l.load_id = %(load_id)s and starts_with(l.options, '{')),
+        ''::bytea) as digest
+), staged as (
     select
         r.code,
         (array_agg(r.message order by r.line))[1] as message,
@@ -164,14 +171,15 @@ with staged as (
     group by r.raw, r.code, coalesce(r.source, %(source)s)
 )
 insert into ingest.rejects as r
-    (code, message, raw, raw_sha256, source, line, site_id, load_id, seen, received_at,
-     last_seen_at)
+    (code, message, raw, raw_sha256, source, reading_sha256, line, site_id, load_id, seen,
+     received_at, last_seen_at)
 select
-    s.code, s.message, s.raw, s.digest, s.source, s.line, s.site_id, %(load_id)s, s.seen,
-    %(arrival)s, %(arrival)s
+    s.code, s.message, s.raw, s.digest, s.source, reading.digest, s.line, s.site_id,
+    %(load_id)s, s.seen, %(arrival)s, %(arrival)s
 from staged s
+cross join reading
 order by s.digest, s.code, s.source
-on conflict (raw_sha256, code, source) do update
+on conflict (raw_sha256, code, source, reading_sha256) do update
 set seen = r.seen + excluded.seen, last_seen_at = excluded.last_seen_at,
     state = case r.state when 'retried' then 'parked' else r.state end;
 

@@ -10,6 +10,13 @@ order by s.site_key
 -- A bounded number of touched hours into sums; how many it took.
 select floor.roll_up_models(%(site_key)s)
 
+-- name: learn_all --
+-- Every baseline that is due at an instant, no check of the site meanwhile; how many.
+with alone as materialized (
+    select pg_advisory_xact_lock(hashtext('floorpulse.drift'), %(site_key)s)
+)
+select ops.learn_due(%(site_key)s, %(now)s, 2147483647) from alone
+
 -- name: check --
 -- Verdicts and alerts of one site; 0 where it was checked at this instant or later.
 select ops.check_drift(%(now)s, %(site_key)s)

@@ -28,7 +28,7 @@ order by r.code
 -- name: parked --
 -- What stands parked and how its load read it, in pages by reject_id; conflicts are no
 -- events that could still come in.
-select r.reject_id, r.code, r.raw, r.source, coalesce(l.options, '') as options
+select r.reject_id, r.code, r.raw, r.source, r.load_id, coalesce(l.options, '') as options
 from ingest.rejects r
 left join ingest.loads l on l.load_id = r.load_id
 where r.state = 'parked' and r.code <> 'conflict' and r.reject_id > %(after)s
@@ -51,14 +51,12 @@ where r.reject_id = any (%(reject_ids)s)
 -- The newest row.
 select coalesce(max(r.reject_id), 0) from ingest.rejects r
 
--- name: inherit_load --
--- What is parked anew, under another code, keeps the load that tells how to read it.
-update ingest.rejects anew
-set load_id = old.load_id
-from ingest.rejects old
-where old.reject_id = any (%(reject_ids)s)
-  and anew.raw_sha256 = old.raw_sha256 and anew.source = old.source
-  and anew.load_id is null
+-- name: wait_so_long --
+select set_config('lock_timeout', %(wait)s, true);
+
+-- name: alone --
+-- Nobody else sends parked rows again until this session ends.
+select pg_advisory_lock(hashtext('floorpulse.rejects'), 0);
 
 -- name: page --
 -- A page of parked events, the newest first.

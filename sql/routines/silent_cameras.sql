@@ -2,7 +2,7 @@
 -- days, learnt once a day, or against what a person says of it (docs/alerts.md).
 
 create or replace function ops.learn_silences(
-    p_site_key integer, p_now timestamptz, p_most integer default 16)
+    p_site_key integer, p_now timestamptz, p_most integer default 8)
 returns integer
 language plpgsql
 set search_path = floor, pg_temp
@@ -180,10 +180,12 @@ set search_path = floor, pg_temp
 as $$
 -- What each camera may miss, and for how long it may stop in a shift: 3.5 times its longest but
 -- one of 30 days. It may miss 1.25 times what cameras of the site do, too (the worst in twenty
--- left out, one at least; 8 hours at most): at any bench somebody may be away for a shift.
--- Nothing less than p_least_s.
+-- left out, one at least): somebody may be away for a shift at any bench, and for days somewhere
+-- among many. So at most 8 hours of that for each ten cameras, 40 in all. Nothing less than
+-- p_least_s.
     with site as (
-        select case when count(*) > 0 then least(28800, min(q.longest_s)) end as longest_s
+        select case when count(*) > 0 then
+            least(min(q.longest_s), 28800 * least(5, ceil(max(q.cameras) / 10.0))) end as longest_s
         from (
             select k.longest_s, row_number() over (order by k.longest_s desc) as place,
                 count(*) over () as cameras

@@ -136,6 +136,25 @@ def test_what_is_silent_stays_so_over_the_begin_of_a_shift(plant: HourlyPlant) -
     assert silent(plant) == {("silent_camera", "c1", "resolved")}
 
 
+@pytest.mark.parametrize(("cameras", "hours"), [(1, 7), (6, 10), (25, 30), (90, 50)])
+def test_where_many_are_away_each_may_be(
+    plant: HourlyPlant, cameras: int, hours: float
+) -> None:
+    """One camera was silent twice for two hours, all of them once for a week."""
+    plant.conn.execute(
+        "with made as (insert into floor.cameras (site_key, camera_id)"
+        " select %s, 'm' || n from generate_series(1, %s) n returning camera_key)"
+        " insert into floor.camera_silences select %s, m.camera_key, '2026-03-01',"
+        " array_fill(1.0, array[24]), 180000, 7200, '{}', '{}' from made m",
+        (plant.site_key, cameras, plant.site_key),
+    )
+    rows = plant.conn.execute(
+        "select distinct missed_s / 3600 from ops.allowed_silences(%s, 1800)",
+        (plant.site_key,),
+    ).fetchall()
+    assert rows == [(hours,)]
+
+
 def expect(plant: HourlyPlant, camera: str, expected: str) -> list[str]:
     return expect_cameras(plant.conn, "plant", camera, expected, "ann")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sql.connect import Connection
-from sql.model_health.drift import Thresholds, set_thresholds
+from sql.model_health.drift import Thresholds, recorded_check, set_thresholds
 from tests.support.database import one
 from tests.support.hours import BEGIN, DAY, HOUR, HourlyPlant
 
@@ -97,3 +97,15 @@ def test_what_was_learnt_of_a_camera_that_left_is_forgotten(
     )
     assert sample == 400
     assert plant.drifting() == set()
+
+
+def test_a_check_by_hand_knows_every_camera(plant: HourlyPlant) -> None:
+    """Those of the scheduler learn 32 baselines at a time; here are 42."""
+    for n in range(20):
+        plant.days(1, 12, camera=f"c{n}", length=4, events=100)
+    recorded_check(plant.conn, "plant", at(12, 10))
+    said = plant.conn.execute(
+        "select distinct verdict from analytics.drift"
+        " where signal = 'confidence_low' and span = 'day'"
+    ).fetchall()
+    assert said == [("ok",)]

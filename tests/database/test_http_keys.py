@@ -123,7 +123,9 @@ def test_a_key_lets_in_until_it_is_revoked(
 def test_a_key_ends_when_it_expires(
     api: httpx.Client, conn: psycopg.Connection
 ) -> None:
-    later = datetime.now(UTC) + timedelta(hours=1)
+    later, ago = (datetime.now(UTC) + timedelta(hours=n) for n in (1, -1))
+    with pytest.raises(BadSetting, match="has passed"):
+        create_key(conn, "line-2", KeyTerms(expires_at=ago), "ada")
     key = create_key(conn, "line-3", KeyTerms(expires_at=later), "ada")
     assert post(api, key, event()).status_code == 200
     conn.execute("update ingest.api_keys set expires_at = clock_timestamp()")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,83 @@ def test_a_preset_reads_parquet_too(dsn: str, tmp_path: Path) -> None:
     told = json_of(dsn, "load", str(path), *options)
     assert told["stored"] == 6
     assert load(dsn, "ai-events.csv")["duplicates"] == 6
+
+
+def load_text(
+    dsn: str, path: Path, text: str | bytes, preset: str, *options: str
+) -> dict[str, Any]:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    codes = path.with_suffix(".toml")
+    if codes.exists():
+        options += ("--codes", str(codes))
+    how = ("--preset", preset, "--site", "plant", *options, "--json")
+    result = floorpulse(dsn, "load", str(path), *how)
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+@pytest.mark.plain
+def test_a_line_that_tells_of_several_machines_loses_none(
+    dsn: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    log = (
+        "2026-03-02T10:00:00Z|A:execution|ACTIVE|B:execution|READY|C:mode|AUTOMATIC\n"
+        "2026-03-02T10:01:00Z|program|exec|line|5\n"
+        "2026-03-02T10:02:00Z|A:line|7|A:exec|STOPPED\n"
+    )
+    told = load_text(dsn, tmp_path / "log.shdr", log, "mtconnect")
+    assert (told["read"], told["stored"]) == (3, 3)
+    rows = conn.execute(
+        """select w.worker_id, e.event_type from floor.events e
+        join floor.workers w on w.worker_key = e.worker_key order by e.time, 1"""
+    ).fetchall()
+    assert rows == [("A", 0), ("B", 1), ("A", 1)]
+    log = "2026-03-02T10:05:00Z|A:execution|HALTED|B:execution|HALTED\n"
+    path = tmp_path / "more.shdr"
+    path.write_text(log)
+    how = ("--preset", "mtconnect", "--site", "plant")
+    assert json_of(dsn, "load", str(path), *how, exit_code=3)["parked"] == {
+        "bad_event_type": 2
+    }
+    mend = ("rejects", "retry", "--replace", "event_type:HALTED=idle")
+    assert json_of(dsn, *mend)["stored"] == 2
+    assert json_of(dsn, *mend)["read"] == 0
+
+
+@pytest.mark.plain
+def test_the_log_of_one_machine_need_not_name_it(
+    dsn: str, conn: psycopg.Connection, tmp_path: Path
+) -> None:
+    """And pandas writes 10.0 for 10, Windows a byte order mark into the codes."""
+    (tmp_path / "log.toml").write_bytes(
+        b'\xef\xbb\xbfentity = "P1"\n[states]\n10 = "working"\n"20.0" = "idle"\n'
+    )
+    log = "time,state\n2026-03-02T10:00:00Z,10.0\n2026-03-02T10:07:00Z,20.0\n"
+    told = load_text(dsn, tmp_path / "log.csv", log, "machine-states")
+    assert told["stored"] == 2
+    assert conn.execute("select worker_id from floor.workers").fetchall() == [("P1",)]
+    (tmp_path / "log.toml").write_text("hold_s = true\n")
+    answer = floorpulse(
+        *(dsn, "load", str(tmp_path / "log.csv"), "--preset", "machine-states"),
+        *("--codes", str(tmp_path / "log.toml")),
+        exit_code=1,
+    )
+    assert "hold_s must be a number" in answer.stderr
+
+
+@pytest.mark.plain
+def test_an_agents_answer_may_begin_with_a_mark_and_must_be_streams(
+    dsn: str, tmp_path: Path
+) -> None:
+    streams = b"\xef\xbb\xbf" + (EXAMPLES / "mtconnect.xml").read_bytes()
+    assert load_text(dsn, tmp_path / "a.xml", streams, "mtconnect")["stored"] == 3
+    (tmp_path / "b.xml").write_text("<MTConnectError><Errors/></MTConnectError>")
+    how = ("--preset", "mtconnect", "--site", "plant")
+    answer = floorpulse(dsn, "load", str(tmp_path / "b.xml"), *how, exit_code=1)
+    assert "is MTConnectError, not MTConnectStreams" in answer.stderr
+
+
+@pytest.mark.plain
+def test_a_worker_is_one_however_it_is_written(dsn: str, tmp_path: Path) -> None:
+    stays = (EXAMPLES / "sessions.csv").read_text().replace(",worker,", ",Worker,")
+    assert load_text(dsn, tmp_path / "a.csv", stays, "sessions")["stored"] == 4

@@ -303,6 +303,9 @@ def test_messages_say_which_value_and_what_is_allowed() -> None:
         "worker_id 'a\N{REPLACEMENT CHARACTER}b' must be 1 to 64 characters, "
         "none of them a control character"
     )
+    for field in ("worker_id", "camera_id"):
+        said = message_of({field: WRONG_TYPE + "1.0"})
+        assert said == f"{field} '1.0' must be text (UTF-8) or an integer"
     assert "count 'x' must be an integer from 1" in message_of({"count": "x"})
     assert len(message_of({"time": "9" * 10_000})) < 300
 
