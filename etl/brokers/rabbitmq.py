@@ -44,7 +44,7 @@ _NOT_OPENED = "Connection.OpenOk"
 # far as those before them tell.
 _FIRST_PREFETCHED, _LEAST_PREFETCHED, _MOST_PREFETCHED = 32, 4, 65_535
 _PREFETCHED_BYTES = 32 << 20
-# Where small ones were followed by large ones: all is given back, and begun anew.
+# Where large ones follow small ones: what is here is stored, and then all begins anew.
 _LARGEST_INBOX = 64 << 20
 
 
@@ -57,7 +57,7 @@ class RabbitStream:
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
         self._tag: str | None = None
-        self._prefetched = 0
+        self._prefetched, self._is_over = 0, False
         self._asking: AbstractChannel | None = None
         self._held = 0
 
@@ -103,12 +103,14 @@ class RabbitStream:
         )
 
     async def _came(self, message: AbstractIncomingMessage) -> None:
+        if self._inbox.size > _LARGEST_INBOX:
+            # From here on none is kept: the next connection is given them again.
+            self._is_over = True
+        if self._is_over:
+            return
         self._held += 1
         source = f"amqp:{message.routing_key or self._name}"
         self._inbox.put(Message(message.body, source, message))
-        if self._inbox.size > _LARGEST_INBOX:
-            said = "RabbitMQ: messages have become too large for so many at once"
-            self._inbox.fail(BrokerGone(said))
 
     def _lost(self, _sender: Any, error: BaseException | None = None) -> None:
         self._inbox.fail(BrokerGone(f"The connection to RabbitMQ was lost: {error}"))
@@ -116,7 +118,9 @@ class RabbitStream:
     async def take(self, most: int, wait_s: float) -> list[Message]:
         """As Stream.take."""
         messages = await self._inbox.take(most, wait_s)
-        if messages:
+        if self._is_over and not self._held:
+            raise BrokerGone("RabbitMQ: messages became too large for so many at once")
+        if messages and not self._is_over:
             try:
                 await self._fit(messages)
             except _LOST as error:

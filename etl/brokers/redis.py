@@ -30,7 +30,7 @@ from sql.errors import BrokerError, BrokerGone
 CLAIM_AFTER_S = 60.0
 _CLAIM_EVERY_S = 10.0
 # Entries in one answer, which is in memory as a whole.
-_LARGEST_PORTION = 500
+_LARGEST_PORTION = 250
 _LOST = (RedisError, OSError, asyncio.TimeoutError)
 # Answers that time may mend: a replica that becomes the primary, memory that is freed.
 _PASSING = (ReadOnlyError, ClusterDownError, TryAgainError, OutOfMemoryError)
