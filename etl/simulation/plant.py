@@ -14,6 +14,8 @@ SLOW_START_S = 1_800.0
 WORK_S, IDLE_S = 380.0, 75.0
 WALK_SHARE = 0.15
 SHORTEST_S = 2.0
+# Before a shift nobody comes earlier.
+EARLIEST_S = 120
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -118,7 +120,7 @@ def draw_hours(
     plan: PlantShift, length_s: float, people: int, rng: np.random.Generator
 ) -> Hours:
     """When each arrives, leaves and takes the break; few stay at the bench over it."""
-    arrive = rng.uniform(-120, 240, people)
+    arrive = rng.uniform(-EARLIEST_S, 240, people)
     leave = length_s + rng.uniform(-180, 120, people)
     begins = (plan.break_start_min - plan.start_min) * 60 + rng.uniform(-60, 90, people)
     length = plan.break_length_min * 60 + rng.uniform(-120, 120, people)

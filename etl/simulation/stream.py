@@ -11,7 +11,7 @@ import polars as pl
 from etl.simulation.events import draw_day
 from etl.simulation.faults import ARRIVES, LATEST_S, deliver
 from etl.simulation.options import SimulatorOptions
-from etl.simulation.plant import Traits, draw_traits
+from etl.simulation.plant import EARLIEST_S, Traits, draw_traits
 from sql.errors import InputError
 from sql.plant.zones import zone
 
@@ -65,7 +65,8 @@ class Stream:
         first = (
             self.local_day(max(after, self.begin) - timedelta(seconds=LATEST_S)) - DAY
         )
-        last = self.local_day(until)
+        # Who comes early to a shift that starts at midnight belongs to the day after.
+        last = self.local_day(until + timedelta(seconds=EARLIEST_S))
         parts = []
         while first <= last:
             frame = self.day(first)

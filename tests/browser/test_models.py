@@ -73,7 +73,7 @@ def test_pages_lead_to_each_other_and_keep_the_site(watched: Watched) -> None:
     page.evaluate("window.sameDocument = true")
     page.click("#nav-overview")
     page.wait_for_url(re.compile(rf"/\?site={SITE}$"))
-    page.wait_for_selector("[data-kpi]")
+    expect(page.locator("#content")).to_be_visible()
     expect(page.locator("#models-content")).to_be_hidden()
     page.click("#nav-models")
     page.wait_for_url(re.compile(rf"/models\?site={SITE}$"))

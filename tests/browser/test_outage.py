@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, expect
 
+from etl.simulation.options import working_zone
 from sql.migrate import migrate
 from tests.browser.conftest import Watched, load_plant, serving
 from tests.support.local_server import open_folder, plain_server, postmaster
@@ -22,7 +24,7 @@ def test_a_killed_database_is_said_and_waited_for(
         database = plain_server(folder / "home")
         dsn = database.start()
         migrate(dsn)
-        load_plant(dsn, "plant", 12, 2, "UTC")
+        load_plant(dsn, "plant", 12, 2, working_zone(datetime.now(UTC)))
         with serving(dsn, tmp_path / "serve.log") as address:
             watched = Watched(context.new_page(), address)
             page = watched.look("?range=7d")
@@ -53,7 +55,7 @@ def test_a_database_without_a_site_says_how_to_begin(
             watched = Watched(context.new_page(), address)
             page = watched.look(numbers=False)
             expect(page.locator("#empty")).to_contain_text("No site yet")
-            load_plant(dsn, "plant", 12, 2, "UTC")
+            load_plant(dsn, "plant", 12, 2, working_zone(datetime.now(UTC)))
             expect(page.locator("[data-kpi]").first).to_be_visible(timeout=WAIT_MS)
             assert watched.complaints == []
         database.remove()

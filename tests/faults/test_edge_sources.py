@@ -221,8 +221,8 @@ def _raw(terminal: int) -> bool:
     ("options", "said"),
     [
         (("--server", "plant-server"), "no address"),
-        (("--retry-s", "0"), "must be from 0.01"),
-        (("--max-events", "0"), "must be 1 or more"),
+        (("--retry-s", "0"), "is no number of seconds from 0.01"),
+        (("--max-events", "0"), "is no whole number above 0"),
         (("--key-file", "/nowhere", "--server", "http://x"), "/nowhere"),
         ((), "--server is missing"),
     ],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from etl.brokers.absent import unanswered
 from etl.brokers.batch import batch_of_messages
 from etl.brokers.choose import label
 from etl.brokers.rows import LONGEST_PARKED
 from etl.brokers.stream import Message
 from etl.brokers.url import parse_url
 from etl.readers.open import LONGEST_LINE
-from sql.errors import BadSetting
+from sql.errors import BadSetting, BrokerGone
 
 
 def rows(*payloads: bytes, site: str | None = None) -> dict[int, tuple[str, bytes]]:
@@ -23,6 +24,14 @@ def rows(*payloads: bytes, site: str | None = None) -> dict[int, tuple[str, byte
     origin = batch.origin(batch.texts["row"].append(batch.broken["row"]).sort())
     raws = dict(origin.select("row", "raw").iter_rows())
     return {row: (said[row], raws[row]) for row in sorted(said)}
+
+
+def test_causes_in_a_ring_come_to_an_end() -> None:
+    """As aiormq ties them: an endless loop there kept a consumer from ever reading."""
+    one, other = OSError("gone"), ConnectionError("away")
+    one.__cause__, other.__context__ = other, one
+    address = parse_url("amqps://localhost/?queue=events")
+    assert isinstance(unanswered(address, one), BrokerGone)
 
 
 def test_rows_are_numbered_over_all_messages() -> None:

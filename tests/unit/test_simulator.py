@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from etl.simulation.options import SimulatorOptions, working_zone
+from etl.simulation.options import PlantShift, SimulatorOptions, working_zone
 from etl.simulation.stream import Stream, simulate, write
 from sql.errors import BadSetting, InputError
 
@@ -55,6 +55,19 @@ def test_any_cut_gives_the_same_stream(cut_h: float) -> None:
         Stream(options, ANCHOR).arrivals(cut, end),
     ]
     assert_frame_equal(pl.concat(parts), whole)
+
+
+def test_who_is_early_for_midnight_is_told_before_it() -> None:
+    shifts = (PlantShift("night", 0, 480, 0, 0),)
+    options = replace(PLANT, workers=40, shifts=shifts)
+    stream = Stream(options, ANCHOR)
+    midnight = datetime(2026, 11, 20, tzinfo=BERLIN).astimezone(UTC)
+    cut = midnight - timedelta(seconds=1)
+    whole = stream.arrivals(stream.begin, ANCHOR)
+    parts = [stream.arrivals(stream.begin, cut), stream.arrivals(cut, ANCHOR)]
+    assert_frame_equal(pl.concat(parts), whole)
+    early = parts[0].filter(pl.col("time") > midnight - timedelta(minutes=2))
+    assert not early.is_empty()
 
 
 def test_live_goes_on_where_the_history_ends() -> None:
