@@ -12,13 +12,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from etl.simulation.options import SimulatorOptions
+from etl.simulation.options import SimulatorOptions, working_zone
 from etl.simulation.simulator import Told, run
 from scheduler.refresh import refresh_site
 from sql.connect import connect
@@ -79,10 +80,13 @@ def load_plant(dsn: str, site: str, hours: float, workers: int, zone: str) -> No
 
 @pytest.fixture(scope="session")
 def plant_dsn() -> Iterator[str]:
-    """Two sites in one database: 48 hours of six workers, and a smaller one."""
+    """Two sites in one database: 48 hours of six workers, and a smaller one.
+
+    At the first it is a time of work, so that something happened today.
+    """
     databases = Databases(Engine("plain"), Path(os.environ["FLOORPULSE_TEST_SERVERS"]))
     dsn = databases.create()
-    load_plant(dsn, SITE, 48, 6, "Europe/Berlin")
+    load_plant(dsn, SITE, 48, 6, working_zone(datetime.now(UTC)))
     load_plant(dsn, OTHER_SITE, 30, 3, "Asia/Kolkata")
     with connect(dsn) as conn:
         set_site(conn, SITE, SiteChange(name="Hall A"))

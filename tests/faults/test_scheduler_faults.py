@@ -23,8 +23,9 @@ from tests.support.local_server import wait_until
 pytestmark = pytest.mark.plain
 ROOT = Path(__file__).parents[2]
 LEADING = (
-    "select count(*) from pg_locks where locktype = 'advisory' and granted"
-    " and classid = hashtext('floorpulse.scheduler')::oid"
+    "select count(*) from pg_locks l join pg_database d on d.oid = l.database"
+    " where l.locktype = 'advisory' and l.granted and d.datname = current_database()"
+    " and l.classid = hashtext('floorpulse.scheduler')::oid"
 )
 
 
