@@ -80,13 +80,13 @@ def own_bench(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
 def absences(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Each of them away on 3 days in 100, and for five days in a row in 90."""
     rng = np.random.default_rng([seed, 9])
-    count = 1 + int(frame["worker_id"].str.slice(1).cast(pl.Int32).max() or 0)  # type: ignore[arg-type]
+    whose = frame["worker_id"].str.slice(1).cast(pl.Int32).to_numpy()
+    count = 1 + int(whose.max())
     away = rng.random((count, HOLIDAYS_IN_DAYS + 2)) < AWAY_SHARE
     for worker in range(count):
         first = rng.integers(0, HOLIDAYS_IN_DAYS - HOLIDAY_DAYS)
         away[worker, first : first + HOLIDAY_DAYS] = True
     day = (frame["time"] - BEGIN - 6 * HOUR).dt.total_days().clip(0).to_numpy()
-    whose = frame["worker_id"].str.slice(1).cast(pl.Int32).to_numpy()
     return frame.filter(pl.Series(~away[whose, day]))
 
 

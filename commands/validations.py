@@ -112,7 +112,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Verdicts, the newest first."""
-    from sql.plant.sites import rows_of, site_key_of
+    from sql.plant.sites import require_site, rows_of
     from sql.queries import load as queries
 
     if verdict not in (None, "right", "wrong"):
@@ -125,8 +125,7 @@ def list_(
         "limit": limit,
     }
     with database() as conn:
-        if site is not None:
-            site_key_of(conn, site)
+        require_site(conn, site)
         rows = rows_of(conn, queries("validations")["list"], asked)
     if as_json:
         print_json({"validations": rows})
@@ -138,12 +137,11 @@ def list_(
 @app.command("accuracy")
 def accuracy(site: Site = None, as_json: Json = False) -> None:
     """How right each model version is, with its 95 % Wilson interval."""
-    from sql.plant.sites import rows_of, site_key_of
+    from sql.plant.sites import require_site, rows_of
     from sql.queries import load as queries
 
     with database() as conn:
-        if site is not None:
-            site_key_of(conn, site)
+        require_site(conn, site)
         rows = rows_of(conn, queries("validations")["accuracy"], {"site": site})
     if as_json:
         print_json({"models": rows})

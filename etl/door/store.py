@@ -213,7 +213,7 @@ def _duplicates(
     """
     columns = ["row", "position", *VALUES]
     if matched.is_empty():
-        stored = events.clear()[columns].hstack(matched.clear()[_STORED_VALUES])
+        stored = events.clear()[columns].hstack(matched[_STORED_VALUES])
     else:
         stored = events.select(columns).join(matched, on="position", how="inner")
     if repeats.is_empty():

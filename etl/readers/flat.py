@@ -65,7 +65,9 @@ def flat(payloads: Sequence[bytes]) -> Flat | None:
     if joined is None or elements is None or len(elements) != len(payloads):
         return None
     events = elements.flatten()
-    sizes = _sizes(elements)
+    # Arrow's own way to numpy imports all of pandas.
+    lengths = pl.Series(pl.from_arrow(elements.value_lengths()))
+    sizes = lengths.to_numpy().astype(np.int64)
     if events.null_count or joined.count(b"{") != len(events) + len(payloads):
         return None
     # Objects with commas between them are several elements, and no JSON.
@@ -116,13 +118,6 @@ def _parsed(joined: bytes) -> pa.ListArray | None:
     if read is None and _NO_NUMBER not in joined:
         read = _read(joined, _names(joined), "ignore")
     return read
-
-
-def _sizes(elements: pa.ListArray) -> NDArray[np.int64]:
-    """How many there are in each. (Arrow's own way to numpy imports all of pandas.)"""
-    sizes = pl.from_arrow(elements.value_lengths())
-    assert isinstance(sizes, pl.Series)  # noqa: S101 - of an array, always
-    return sizes.to_numpy().astype(np.int64)
 
 
 def _names(told: bytes) -> list[str]:

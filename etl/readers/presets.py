@@ -213,9 +213,9 @@ MTCONNECT = Preset(
     left_out=_LEFT_OUT | pl.col("state").is_null(),
     because="they say nothing of the machine's execution, or nothing wanted",
     codes=Codes(_EXECUTION),
-    # SHDR: a remark, or a time and name|value pairs, a device's name before some.
-    pattern=r"^(?:\*.*|(?P<time>[^|@*][^|@]*)(?:@[0-9.]*)?\|(?:(?:.*\|)?"
-    r"(?:(?P<entity_id>[^|:]*):)?(?i:execution|exec)\|(?P<state>[^|]*).*|.*))$",
+    # A line as _executions leaves it: a remark, or a time and what a machine executes.
+    pattern=r"^(?:\*.*|(?P<time>[^|@*][^|@]*)(?:@[0-9.]*)?\|"
+    r"(?:(?:(?P<entity_id>[^|:]*):)?(?i:execution|exec)\|(?P<state>[^|]*)|.*))$",
     split=_executions,
 )
 PRESETS: Mapping[str, Preset] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from sql.connect import Connection
 from sql.errors import BadSetting, UnknownAlert
-from sql.plant.sites import rows_of, site_key_of
+from sql.plant.sites import require_site, rows_of
 from sql.queries import load
 
 STATES = ("open", "acknowledged", "snoozed", "resolved", "all")
@@ -20,8 +20,7 @@ def list_alerts(
     """Alerts of a site (None: all); state None: whatever is not resolved."""
     if state is not None and state not in STATES:
         raise BadSetting(f"--state {state!r} is none of {', '.join(STATES)}")
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     asked = {"site": site_id, "state": state, "limit": limit}
     return rows_of(conn, load("alerts")["list"], asked)
 

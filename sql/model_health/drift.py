@@ -12,7 +12,7 @@ import psycopg
 
 from sql.connect import Connection
 from sql.errors import BadSetting
-from sql.plant.sites import register_site, rows_of, site_key_of
+from sql.plant.sites import register_site, require_site, rows_of, site_key_of
 from sql.queries import load
 
 #: What model health is judged by (docs/drift.md), in the order in which it is told.
@@ -90,8 +90,7 @@ def check_drift(
     BadSetting where `now` was asked for. Raises UnknownSite.
     """
     queries = load("drift")
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     clock: datetime = _value(conn, queries["clock"], {})
     if now is not None and now > clock:
         raise BadSetting(f"--now {now.isoformat()} is not over yet; drift looks back")
@@ -129,8 +128,7 @@ def recorded_check(
 ) -> int:
     """`check_drift` by hand: of everything, with a row of its own in ops.job_runs."""
     queries = load("drift")
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     run_id = _value(conn, queries["run_started"], {"site": site_id})
     said: dict[str, Any] = {"run_id": run_id, "error": None, "detail": "{}"}
     try:

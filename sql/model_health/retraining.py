@@ -14,7 +14,7 @@ import psycopg
 from sql.connect import Connection
 from sql.errors import BadSetting, NotItsTurn, UnknownRequest
 from sql.model_health.drift import add_up
-from sql.plant.sites import rows_of, site_key_of
+from sql.plant.sites import require_site, rows_of, site_key_of
 from sql.queries import load
 
 STATES = ("requested", "approved", "exported", "trained", "deployed", "rejected")
@@ -28,8 +28,7 @@ def raise_requests(
 
     A site is a transaction of its own. Returns how many are new. Raises UnknownSite.
     """
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     raised = 0
     for site_key, *_ in conn.execute(load("drift")["sites"], {"site": site_id}):
         if stop is not None and stop.is_set():
@@ -55,8 +54,9 @@ def request(
     except psycopg.errors.NoDataFound as error:
         raise BadSetting(_said(error)) from error
     add_up(conn, site_id)
-    named_ones = _value(conn, queries["versions_without_unnamed"], named)
-    if not model_key and named_ones:
+    if not model_key and (
+        named_ones := _value(conn, queries["versions_without_unnamed"], named)
+    ):
         raise BadSetting(
             f"Every event of {site_id} names its model version: say which, of "
             f"{named_ones}"
@@ -81,8 +81,7 @@ def list_requests(
     """Requests of a site (None: all); state None: whatever has not ended."""
     if state not in (None, "all", *STATES):
         raise BadSetting(f"--state {state!r} is none of {', '.join(STATES)}, all")
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     asked = {"site": site_id, "state": state, "limit": limit}
     return rows_of(conn, load("retraining")["list"], asked)
 

@@ -215,8 +215,11 @@ def _written(
     try:
         counts, kept_from = _write_events(conn, asked, selection, building / FILE)
         manifest = _manifest(asked, selection, counts, building / FILE)
-        manifest |= {"events_kept_from": kept_from, "created_at": made_at}
-        manifest |= {"created_by": who}
+        manifest |= {
+            "events_kept_from": kept_from,
+            "created_at": made_at,
+            "created_by": who,
+        }
         text = json.dumps(manifest, default=_plain, indent=2, ensure_ascii=False) + "\n"
         (building / MANIFEST).write_text(text, "utf-8")
         _make_durable(building / MANIFEST)

@@ -7,14 +7,13 @@ from typing import Any
 
 from sql.connect import Connection
 from sql.model_health.drift import add_up
-from sql.plant.sites import rows_of, site_key_of
+from sql.plant.sites import require_site, rows_of, site_key_of
 from sql.queries import load
 
 
 def list_models(conn: Connection, site_id: str | None) -> list[dict[str, Any]]:
     """Versions of a site (None: of all), brought up to the last refresh."""
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     add_up(conn, site_id)
     return rows_of(conn, load("models")["list"], {"site": site_id})
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sql.errors import BadSetting, UnknownCamera
 from sql.plant.calendar_store import Connection
-from sql.plant.sites import check_identifier, rows_of, site_key_of
+from sql.plant.sites import check_identifier, require_site, rows_of, site_key_of
 from sql.queries import load
 
 EXPECTED = ("always", "learned", "never")
@@ -90,6 +90,5 @@ def list_workstations(
 
 
 def _listed(conn: Connection, query: str, site_id: str | None) -> list[dict[str, Any]]:
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     return rows_of(conn, load("sites")[query], {"site_id": site_id})

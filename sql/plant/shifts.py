@@ -19,6 +19,7 @@ from sql.plant.sites import (
     Changed,
     apply_from,
     check_identifier,
+    require_site,
     resolve_since,
     rows_of,
     site_key_of,
@@ -150,8 +151,7 @@ def list_shifts(conn: Connection, site_id: str | None = None) -> list[dict[str, 
 
     weekdays are numbers from Monday, start and breaks as the command line takes them.
     """
-    if site_id is not None:
-        site_key_of(conn, site_id)
+    require_site(conn, site_id)
     rows = rows_of(conn, load("shifts")["shifts"], {"site_id": site_id})
     return [
         {

@@ -84,6 +84,12 @@ def site_key_of(conn: Connection, site_id: str) -> int:
     return int(row[0])
 
 
+def require_site(conn: Connection, site_id: str | None) -> None:
+    """UnknownSite where a site is named (None: all are meant) that does not exist."""
+    if site_id is not None:
+        site_key_of(conn, site_id)
+
+
 def set_site(
     conn: Connection, site_id: str, change: SiteChange, since: Since | None = None
 ) -> Changed:

@@ -66,8 +66,8 @@ select now() at time zone %(timezone)s
 -- Every site, or one, with the settings in force.
 select
     s.site_id, s.name, s.discovered, s.created_at, s.registration, s.retention_days,
-    s.retention_set_at, floor.kept_from(s.site_key) as kept_from, p.timezone, p.min_confidence::text::float8 as min_confidence, p.max_state_s,
-    p.gap_state, p.count_breaks,
+    s.retention_set_at, floor.kept_from(s.site_key) as kept_from, p.timezone,
+    p.min_confidence::text::float8 as min_confidence, p.max_state_s, p.gap_state, p.count_breaks,
     (select count(*) from floor.workers w where w.site_key = s.site_key) as workers,
     (select count(*) from floor.workstations w where w.site_key = s.site_key)
         as workstations,

@@ -300,11 +300,14 @@ def test_a_refresh_that_is_cancelled_is_told_in_a_line(
         "select count(*) from ops.job_runs where job = 'refresh' and site_id = 'plant'"
         " and finished_at is null"
     )
+    waiting = (
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    )
     with connect(dsn) as other, other.transaction():
         other.execute("lock table floor.dirty in access exclusive mode")
         with scheduling(dsn, (REFRESH,)):
-            wait_until(lambda: one(conn, running) == 1)
-            time.sleep(0.3)
+            wait_until(lambda: one(conn, running) == 1 and one(conn, waiting))
     errors = "select string_agg(error, ';') from ops.job_runs where site_id = 'plant'"
     assert one(conn, errors) == (
         "cancelled; what is committed stays, the rest is for the next refresh"
